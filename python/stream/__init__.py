@@ -1,0 +1,2 @@
+"""Stream CSV and Parquet through Python in bounded memory."""
+

@@ -1,0 +1,1 @@
+//! Dtype names ↔ Arrow types.

@@ -1,0 +1,8 @@
+//! Expressions.
+
+/// An expression as the user wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    /// A column by name.
+    Column(String),
+}

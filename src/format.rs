@@ -1,0 +1,1 @@
+//! Words that source and sink share: file formats, compression, the CSV dialect.

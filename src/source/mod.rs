@@ -1,0 +1,13 @@
+//! Where rows come from.
+//!
+//! | file | reads |
+//! |---|---|
+//! | `read_at` | bytes by position: a file through `pread`, memory, an object of the caller's |
+//! | `files` | paths, globs, folders with Hive partitions → a list of files |
+//! | `many` | one source out of many files: one schema, constant columns, pruning by them |
+//! | `inflate` | gz and zst, streamed |
+//! | `parquet/` | one Parquet file |
+//! | `csv/` | one CSV file, a pipe, a compressed stream |
+//! | `arrow` | batches that somebody else makes |
+
+pub mod read_at;
