@@ -154,20 +154,20 @@ pub trait Step: Send + Sync {
     fn apply(&self, batch: Held, context: &Context) -> Result<Option<Held>>;
 }
 
+/// Parallel work on a batch that is to be collected: encode, hash, sort.
+pub type Prepare<P> = Arc<dyn Fn(Held, &Context) -> Result<P> + Send + Sync>;
+
 /// The end of a segment: what a sink does with the batches that reach it.
 ///
-/// `prepare` runs on any worker, `absorb` in the order of the rows; `finish` after the last.
-pub trait Collect: Send + Sync {
+/// What `prepare` gives runs on any worker, `absorb` in the order of the rows; `finish` after the last.
+pub trait Collect {
     /// What one batch becomes in a worker.
-    type Packet: Send;
+    type Packet: Send + 'static;
     /// What is left at the end.
     type Done;
 
-    /// Parallel work on a batch: encode, hash, sort.
-    ///
-    /// # Errors
-    /// Whatever the work meets.
-    fn prepare(&self, batch: Held, context: &Context) -> Result<Self::Packet>;
+    /// The work on one batch, apart from the collector itself, so that workers share it while `absorb` goes on.
+    fn prepare(&self) -> Prepare<Self::Packet>;
 
     /// Takes a packet, in order.
     ///

@@ -3,6 +3,7 @@
 //! | file | kind | holds |
 //! |---|---|---|
 //! | `exchange` | the threads of a run | batches made ahead |
+//! | `stepped` | pieces with steps on them | small batches of one piece, to put together |
 //! | `filter` | step | nothing |
 //! | `project` | step: select, with_columns, rename, drop, cast, fill_null | nothing |
 //! | `head` | in order: head, skip | nothing |
