@@ -103,9 +103,9 @@ impl Error {
         }
     }
 
-    /// An error of the system about `path`.
+    /// An error of the system about `path`; one of ours that went through `std::io` comes out as it was.
     pub fn io(path: impl Into<String>, source: io::Error) -> Self {
-        Error::Io { path: Some(path.into()), source }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: Some(path.into()), source })
     }
 }
 
@@ -176,8 +176,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<io::Error> for Error {
+    /// An error of ours that went through `std::io` comes out as it was.
     fn from(source: io::Error) -> Self {
-        Error::Io { path: None, source }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: None, source })
     }
 }
 
