@@ -13,5 +13,7 @@
 //! | `arrow` | batches that somebody else makes |
 
 pub mod files;
+pub mod fit;
 pub mod live;
+pub mod many;
 pub mod read_at;
