@@ -126,7 +126,7 @@ fn three(exact: bool, watch: &Arc<Watch>) -> Arc<Many> {
 }
 
 fn run(source: Arc<dyn Source>, from: Option<&Place>) -> Result<(RecordBatch, Vec<Place>)> {
-    let context = Context::new(Options { batch_size: 100, ..Options::default() });
+    let context = Context::new(Options { batch_size: 100, ..Options::default() }, || Ok(()));
     let holder = context.memory.holder("test", None);
     let schema = source.schema();
     let pieces = source.start(from, &context)?;
@@ -189,7 +189,7 @@ fn columns_may_be_of_the_file_the_folder_or_none() {
     for columns in [vec!["file", "n"], vec!["flag"], vec![]] {
         let wish = Pushdown { columns: Some(columns.iter().map(|c| (*c).to_owned()).collect()), ..Pushdown::default() };
         let pushed = many.push(&wish).expect("known columns");
-        let context = Context::new(Options::default());
+        let context = Context::new(Options::default(), || Ok(()));
         let pieces = pushed.source.clone().start(None, &context).expect("starts");
         let mut rows = 0;
         while let Some(piece) = pieces.next(&context).expect("next") {
