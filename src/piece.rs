@@ -156,7 +156,8 @@ pub trait Step: Send + Sync {
 
 /// The end of a segment: what a sink does with the batches that reach it.
 ///
-/// `prepare` runs on any worker, `absorb` in the order of the rows; `finish` after the last.
+/// `prepare` runs on any worker, `absorb` in the order of the rows, while others prepare; `finish` after the last.
+/// Dropped without `finish`, it leaves nothing behind.
 pub trait Collect: Send + Sync {
     /// What one batch becomes in a worker.
     type Packet: Send;
@@ -173,11 +174,11 @@ pub trait Collect: Send + Sync {
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn absorb(&mut self, packet: Self::Packet, context: &Context) -> Result<()>;
+    fn absorb(&self, packet: Self::Packet, context: &Context) -> Result<()>;
 
     /// Ends.
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn finish(self, context: &Context) -> Result<Self::Done>;
+    fn finish(&self, context: &Context) -> Result<Self::Done>;
 }
