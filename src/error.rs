@@ -103,12 +103,9 @@ impl Error {
         }
     }
 
-    /// An error of the system about `path`.
+    /// An error of the system about `path`; one of ours that went through `std::io` comes out as it was.
     pub fn io(path: impl Into<String>, source: io::Error) -> Self {
-        match source.downcast::<Error>() {
-            Ok(own) => own,
-            Err(source) => Error::Io { path: Some(path.into()), source },
-        }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: Some(path.into()), source })
     }
 }
 

@@ -154,30 +154,31 @@ pub trait Step: Send + Sync {
     fn apply(&self, batch: Held, context: &Context) -> Result<Option<Held>>;
 }
 
-/// Parallel work on a batch that is to be collected: encode, hash, sort.
-pub type Prepare<P> = Arc<dyn Fn(Held, &Context) -> Result<P> + Send + Sync>;
-
 /// The end of a segment: what a sink does with the batches that reach it.
 ///
-/// What `prepare` gives runs on any worker, `absorb` in the order of the rows; `finish` after the last.
-pub trait Collect {
+/// `prepare` runs on any worker, `absorb` in the order of the rows, while others prepare; `finish` after the last.
+/// Dropped without `finish`, it leaves nothing behind.
+pub trait Collect: Send + Sync + 'static {
     /// What one batch becomes in a worker.
     type Packet: Send + 'static;
     /// What is left at the end.
     type Done;
 
-    /// The work on one batch, apart from the collector itself, so that workers share it while `absorb` goes on.
-    fn prepare(&self) -> Prepare<Self::Packet>;
+    /// Parallel work on a batch: encode, hash, sort.
+    ///
+    /// # Errors
+    /// Whatever the work meets.
+    fn prepare(&self, batch: Held, context: &Context) -> Result<Self::Packet>;
 
     /// Takes a packet, in order.
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn absorb(&mut self, packet: Self::Packet, context: &Context) -> Result<()>;
+    fn absorb(&self, packet: Self::Packet, context: &Context) -> Result<()>;
 
     /// Ends.
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn finish(self, context: &Context) -> Result<Self::Done>;
+    fn finish(&self, context: &Context) -> Result<Self::Done>;
 }

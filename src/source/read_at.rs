@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::context::Cancel;
 use crate::error::{Error, Result};
 
 /// A thing of known size whose bytes can be read at any position, from any thread.
@@ -169,19 +170,49 @@ impl ReadAt for InMemory {
     }
 }
 
+/// Where a reader that waits learns which run it works for; shared by the input and its reader.
+#[derive(Debug, Clone, Default)]
+pub struct CancelSlot(Arc<Mutex<Option<Cancel>>>);
+
+impl CancelSlot {
+    /// From now on, `cancel` ends the waiting.
+    pub fn set(&self, cancel: &Cancel) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancel.clone());
+    }
+
+    /// Whether the run, if there is one yet, was ended.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Cancel::is_cancelled)
+    }
+}
+
 /// Bytes that come once, in order: a pipe, a socket, stdin, a file object that cannot seek.
 ///
 /// `read` gives what there is when it would otherwise block, and 0 at the end only.
 pub struct Live {
     name: String,
     on_consumer: bool,
+    cancel: CancelSlot,
     reader: Mutex<Option<Box<dyn Read + Send>>>,
 }
 
 impl Live {
     /// A live input called `name` in errors.
     pub fn new(name: impl Into<String>, on_consumer: bool, reader: Box<dyn Read + Send>) -> Self {
-        Self { name: name.into(), on_consumer, reader: Mutex::new(Some(reader)) }
+        Self { name: name.into(), on_consumer, cancel: CancelSlot::default(), reader: Mutex::new(Some(reader)) }
+    }
+
+    /// The same input, whose reader waits on `slot`.
+    #[must_use]
+    pub fn with_slot(mut self, slot: CancelSlot) -> Self {
+        self.cancel = slot;
+        self
+    }
+
+    /// Tells the reader which run it works for: once `cancel` is set, a read that waits fails with
+    /// [`Error::Cancelled`]. To be called by whoever starts the run, before it reads.
+    pub fn cancel_with(&self, cancel: &Cancel) {
+        self.cancel.set(cancel);
     }
 
     /// The name, as the user gave it.

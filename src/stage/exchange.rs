@@ -35,12 +35,14 @@ pub fn rows(pieces: Arc<dyn Pieces>, on_consumer: bool, context: &Arc<Context>) 
 /// The first that any part of it meets; the collector is then dropped unfinished.
 pub fn fill<C: Collect>(
     pieces: Arc<dyn Pieces>,
-    mut collector: C,
+    collector: C,
     on_consumer: bool,
     context: &Arc<Context>,
 ) -> Result<C::Done> {
-    let prepare = collector.prepare();
-    for packet in run(pieces, Arc::new(move |held, context| prepare(held, context).map(Some)), on_consumer, context) {
+    let collector = Arc::new(collector);
+    let shared = collector.clone();
+    let work = Arc::new(move |held, context: &Context| shared.prepare(held, context).map(Some));
+    for packet in run(pieces, work, on_consumer, context) {
         collector.absorb(packet?, context)?;
     }
     collector.finish(context)
@@ -50,11 +52,10 @@ pub fn fill<C: Collect>(
 ///
 /// # Errors
 /// As [`fill`].
-pub fn drain<C: Collect>(input: Pull, mut collector: C, context: &Arc<Context>) -> Result<C::Done> {
-    let prepare = collector.prepare();
+pub fn drain<C: Collect>(input: Pull, collector: C, context: &Arc<Context>) -> Result<C::Done> {
     for held in input {
         context.interrupted()?;
-        collector.absorb(prepare(held?, context)?, context)?;
+        collector.absorb(collector.prepare(held?, context)?, context)?;
     }
     collector.finish(context)
 }

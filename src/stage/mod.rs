@@ -15,4 +15,12 @@
 //! A *step* keeps nothing between batches and runs on any worker; what goes *in order* is a plain iterator on the
 //! consumer's thread.
 
+pub mod aggregate;
 pub mod exchange;
+pub mod filter;
+pub mod head;
+pub mod map;
+pub mod project;
+pub mod rebatch;
+pub mod row_index;
+pub mod stepped;
