@@ -270,7 +270,7 @@ mod tests {
     fn a_page_beyond_the_limit_names_the_holder() {
         let bytes = [header(0, 3 << 20, 100), vec![0; 300]].concat();
         let e = read_first(bytes, 1 << 20, (0, 300, 4 << 20)).expect_err("too large").to_string();
-        assert!(e.starts_with("parquet reader needs 3.0 MiB more, limit is 1 MiB"), "{e}");
+        assert!(e.starts_with("parquet reader needs 3 MiB more, limit is 1 MiB"), "{e}");
     }
 
     #[test]
