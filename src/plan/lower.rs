@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::datatypes::{Schema, SchemaRef};
 
@@ -124,7 +125,12 @@ impl Run {
         loop {
             match pull.next() {
                 Some(Ok(held)) if held.batch.num_rows() == 0 => {}
-                Some(Ok(held)) => return Ok(Some(held)),
+                Some(Ok(held)) => {
+                    let stats = &self.context.stats;
+                    stats.rows_out.fetch_add(held.batch.num_rows() as u64, Relaxed);
+                    stats.bytes_out.fetch_add(held.lease.bytes() as u64, Relaxed);
+                    return Ok(Some(held));
+                }
                 Some(Err(e)) => {
                     self.close();
                     return Err(e);

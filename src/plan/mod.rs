@@ -155,6 +155,11 @@ impl Plan {
         Ok(schema)
     }
 
+    /// The schema, if it is known without opening or reading anything.
+    pub fn schema_if_known(&self) -> Option<SchemaRef> {
+        self.schema.lock().unwrap_or_else(PoisonError::into_inner).clone().flatten()
+    }
+
     /// The sources, opened.
     fn opened(&self) -> Result<Vec<Arc<dyn Source>>> {
         match &self.root {

@@ -46,6 +46,11 @@ impl<'py> Arguments<'py> {
         }
     }
 
+    /// The names of those that are left.
+    pub fn names(&self) -> PyResult<Vec<String>> {
+        self.0.keys().iter().map(|name| name.extract()).collect()
+    }
+
     /// Nothing may be left.
     pub fn end(self) -> PyResult<()> {
         match self.0.keys().iter().next() {

@@ -14,9 +14,9 @@ pub fn stats<'py>(py: Python<'py>, context: &Context) -> PyResult<Bound<'py, PyD
     let total = |figure: fn(&Counters) -> u64| stages.iter().map(|s| figure(s)).sum::<u64>();
     let out = PyDict::new(py);
     out.set_item("rows_in", total(|s| s.rows_in.load(Relaxed)))?;
-    out.set_item("rows_out", stages.last().map_or(0, |s| s.rows_out.load(Relaxed)))?;
+    out.set_item("rows_out", context.stats.rows_out.load(Relaxed))?;
     out.set_item("bytes_in", total(|s| s.bytes_in.load(Relaxed)))?;
-    out.set_item("bytes_out", stages.last().map_or(0, |s| s.bytes_out.load(Relaxed)))?;
+    out.set_item("bytes_out", context.stats.bytes_out.load(Relaxed))?;
     out.set_item("seconds", context.stats.seconds())?;
     memory(&out, &context.memory)?;
     out.set_item("spilled_bytes", 0)?;

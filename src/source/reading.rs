@@ -65,6 +65,23 @@ impl Reading {
         }
     }
 
+    /// Whether the (first) file is a Parquet file.
+    ///
+    /// # Errors
+    /// Files that are not there.
+    pub fn is_parquet(&self) -> Result<bool> {
+        let format = match (&self.format, &self.what) {
+            (Some(format), _) => *format,
+            (None, What::Open(input)) => format_of(input)?,
+            (None, What::Paths(paths)) => {
+                let listing = find(paths)?;
+                let first = listing.files.first().ok_or_else(|| Error::Value("no files to read".into()))?;
+                self.format_for(first, &first.open()?)?
+            }
+        };
+        Ok(format == Format::Parquet)
+    }
+
     /// The source.
     ///
     /// # Errors
