@@ -186,7 +186,7 @@ impl From<ArrowError> for Error {
     /// Kernels are called with checked types, so what is left is arithmetic and damaged data.
     fn from(e: ArrowError) -> Self {
         match e {
-            ArrowError::IoError(_, source) => Error::Io { path: None, source },
+            ArrowError::IoError(_, source) => Error::from(source),
             ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(e) => Error::Format(e.to_string()),
@@ -206,7 +206,7 @@ impl From<ParquetError> for Error {
             ParquetError::External(e) => match e.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(e) => match e.downcast::<io::Error>() {
-                    Ok(source) => Error::Io { path: None, source: *source },
+                    Ok(source) => Error::from(*source),
                     Err(e) => Error::Format(e.to_string()),
                 },
             },

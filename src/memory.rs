@@ -123,7 +123,7 @@ impl MemoryPool {
 fn in_mib(bytes: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one decimal of a size for a reader")]
     let mib = bytes as f64 / f64::from(1 << 20);
-    if mib >= 10.0 && mib.fract() < 0.05 { format!("{mib:.0}") } else { format!("{mib:.1}") }
+    if mib >= 1.0 && mib.fract() < 0.05 { format!("{mib:.0}") } else { format!("{mib:.1}") }
 }
 
 /// Adds `bytes` unless that would pass `limit`.

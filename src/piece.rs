@@ -158,9 +158,9 @@ pub trait Step: Send + Sync {
 ///
 /// `prepare` runs on any worker, `absorb` in the order of the rows, while others prepare; `finish` after the last.
 /// Dropped without `finish`, it leaves nothing behind.
-pub trait Collect: Send + Sync {
+pub trait Collect: Send + Sync + 'static {
     /// What one batch becomes in a worker.
-    type Packet: Send;
+    type Packet: Send + 'static;
     /// What is left at the end.
     type Done;
 

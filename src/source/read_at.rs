@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,6 +39,19 @@ pub trait ReadAt: Send + Sync + Debug {
         false
     }
 
+    /// The same thing with nothing open, to be kept in a description between runs; `None` where nothing is open.
+    fn closed(&self) -> Option<Arc<dyn ReadAt>> {
+        None
+    }
+
+    /// A handle for one run; `None` where this one serves.
+    ///
+    /// # Errors
+    /// The system's, and [`Error::Stream`] if the file is not the one that was described.
+    fn reopened(&self) -> Result<Option<Arc<dyn ReadAt>>> {
+        Ok(None)
+    }
+
     /// Fills `into` from `offset`.
     ///
     /// # Errors
@@ -62,8 +75,9 @@ pub trait ReadAt: Send + Sync + Debug {
 pub struct Disk {
     name: String,
     path: PathBuf,
-    file: File,
+    file: Option<File>,
     size: u64,
+    identity: (u64, u64, i64, i64),
 }
 
 impl Disk {
@@ -78,7 +92,8 @@ impl Disk {
         if meta.is_dir() {
             return Err(Error::io(&name, io::Error::from_raw_os_error(libc::EISDIR)));
         }
-        Ok(Self { name, path: path.to_owned(), file, size: meta.len() })
+        let identity = (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec());
+        Ok(Self { name, path: path.to_owned(), file: Some(file), size: meta.len(), identity })
     }
 }
 
@@ -92,8 +107,11 @@ impl ReadAt for Disk {
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<usize> {
+        let Some(file) = &self.file else {
+            return Err(Error::Stream(format!("{}: not open", self.name)));
+        };
         loop {
-            match self.file.read_at(into, offset) {
+            match file.read_at(into, offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => return other.map_err(|e| Error::io(&self.name, e)),
             }
@@ -102,6 +120,22 @@ impl ReadAt for Disk {
 
     fn path(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+
+    fn closed(&self) -> Option<Arc<dyn ReadAt>> {
+        let Self { name, path, size, identity, .. } = self;
+        Some(Arc::new(Self { name: name.clone(), path: path.clone(), file: None, size: *size, identity: *identity }))
+    }
+
+    fn reopened(&self) -> Result<Option<Arc<dyn ReadAt>>> {
+        let fresh = Self::open(&self.path)?;
+        if (fresh.identity, fresh.size) != (self.identity, self.size) {
+            return Err(Error::Stream(format!(
+                "{}: changed since the stream was made; make the stream again",
+                self.name
+            )));
+        }
+        Ok(Some(Arc::new(fresh)))
     }
 }
 

@@ -22,8 +22,9 @@ use crate::batch;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
+use crate::expr::typing::resolve_predicate;
+use crate::fit::{Extra, Fit, Missing, beyond, lacks, nullable, union};
 use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
-use crate::source::fit::{Extra, Fit, Missing, beyond, lacks, nullable, union};
 
 /// Makes the source of one file, by its position in the list. All but the first are made with the columns that the
 /// first announced, as a hint for formats without types of their own. Called once a run and file, and once for the
@@ -180,7 +181,7 @@ impl Many {
         };
         let (mut forward, mut residual) = (Vec::new(), Vec::new());
         for (k, (predicate, counted_on)) in self.predicates.iter().enumerate() {
-            if columns_of(predicate).iter().all(|c| same(c)) {
+            if Expr::columns(predicate).iter().all(|c| same(c)) {
                 forward.push(k);
             } else if *counted_on {
                 residual.push(k);
@@ -229,7 +230,7 @@ impl Many {
             return Ok(self.schema.clone());
         }
         let mut fields: Vec<Arc<Field>> = self.schema.fields().iter().cloned().collect();
-        for column in self.pick(residual).iter().flat_map(columns_of) {
+        for column in self.pick(residual).iter().flat_map(|p| p.columns()) {
             if !fields.iter().any(|f| *f.name() == column) {
                 fields.push(Arc::new(self.announced.field_with_name(&column)?.clone()));
             }
@@ -289,7 +290,7 @@ impl Source for Many {
         let mut exact = vec![false; wish.predicates.len()];
         let mut handed_on = Vec::new();
         for (k, predicate) in wish.predicates.iter().enumerate().filter(|_| open_ended) {
-            let columns = columns_of(predicate);
+            let columns = Expr::columns(predicate);
             if !columns.is_empty() && columns.iter().all(|c| self.is_constant(c)) {
                 many.keep = many.matching(predicate)?;
                 exact[k] = true;
@@ -355,17 +356,7 @@ impl Source for Many {
     }
 }
 
-/// The columns that a predicate names.
-fn columns_of(predicate: &Expr) -> Vec<String> {
-    match predicate {
-        Expr::Column(name) => vec![name.clone()],
-    }
-}
-
 /// Which rows a predicate keeps; null is no.
 fn mask(predicate: &Expr, batch: &RecordBatch) -> Result<BooleanArray> {
-    let Expr::Column(name) = predicate;
-    let column = batch.column_by_name(name).ok_or_else(|| Error::no_column(name, []))?;
-    let mask = column.as_any().downcast_ref::<BooleanArray>().cloned();
-    mask.ok_or_else(|| Error::Schema(format!("column `{name}`: expected bool, found {}", column.data_type())))
+    resolve_predicate(predicate, batch.schema_ref())?.mask(batch)
 }

@@ -11,9 +11,9 @@ use crate::batch;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
+use crate::fit::Fit;
 use crate::memory::Lease;
 use crate::piece::{Held, Piece, Pieces, Place, Pull, Source};
-use crate::source::fit::Fit;
 
 /// One file, ready to be started.
 #[derive(Debug)]
