@@ -10,6 +10,7 @@
 //! pipe, a device or an object of the caller's.
 
 pub mod atomic;
+pub mod csv;
 pub mod parquet;
 
 use std::fmt;
