@@ -10,4 +10,6 @@
 //! | `csv/` | one CSV file, a pipe, a compressed stream |
 //! | `arrow` | batches that somebody else makes |
 
+pub mod csv;
+pub mod inflate;
 pub mod read_at;
