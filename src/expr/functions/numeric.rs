@@ -250,7 +250,7 @@ fn clip(call: Call<'_>) -> Result<Typed> {
                 let nan = crate::expr::compare::kernel(crate::expr::Operator::NotEq, &value, &nan_of(&target)?)?;
                 beyond = arrow::compute::kernels::boolean::and(&beyond, &nan)?;
             }
-            let beyond = arrow::compute::prep_null_mask_filter(&beyond);
+            let beyond = crate::expr::logic::truths(&beyond);
             done = arrow::compute::kernels::zip::zip(&beyond, bound, &value)?;
         }
         Ok(done)
