@@ -3,6 +3,7 @@
 import hashlib
 import threading
 
+import pyarrow as pa
 import pytest
 
 import strategies
