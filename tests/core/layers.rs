@@ -16,12 +16,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("batch", &["memory", "error", "dtype"]),
     ("keys", &["memory", "error", "dtype"]),
     ("spill", &["batch", "error", "format"]),
-    ("context", &["memory", "spill", "format", "error"]),
+    ("context", &["alloc", "memory", "spill", "format", "error"]),
     ("expr", &["batch", "dtype", "error"]),
     ("piece", &["batch", "memory", "context", "expr", "error"]),
     ("source", &["piece", "batch", "memory", "context", "expr", "format", "dtype", "error"]),
     ("sink", &["piece", "batch", "keys", "memory", "spill", "context", "format", "error"]),
-    ("stage", &["piece", "batch", "keys", "memory", "spill", "context", "expr", "error"]),
+    ("stage", &["piece", "batch", "keys", "memory", "spill", "context", "expr", "dtype", "error"]),
     ("plan", &["piece", "expr", "format", "dtype", "batch", "error"]),
     (
         "plan/lower",
@@ -70,11 +70,12 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// `src/**/*.rs`: the path below `src/`, and the text.
+/// `src/**/*.rs` without `tests.rs`, where the unit tests of a folder stand: the path below `src/`, and the text.
 fn sources() -> Vec<(String, String)> {
     let src = root().join("src");
     files(&src, "rs")
         .into_iter()
+        .filter(|path| !path.ends_with("tests.rs"))
         .map(|path| {
             let name = path.strip_prefix(&src).expect("below src").to_string_lossy().replace('\\', "/");
             (name, fs::read_to_string(&path).expect("readable"))
