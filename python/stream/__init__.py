@@ -1,2 +1,1 @@
 """Stream CSV and Parquet through Python in bounded memory."""
-
