@@ -11,7 +11,9 @@ use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyTuple};
 use crate::batch::{bytes_of_rows, with_columns};
 use crate::error::{Error, Result};
 use crate::memory::Exported;
-use crate::py::arrow::{announced, announced_field, export_batch, export_schema, import_batches};
+use crate::py::arrow::{
+    announced, announced_batch, announced_field, export_batch, export_schema, import_batches, import_schema,
+};
 use crate::py::column::RawColumn;
 use crate::py::values::{Values, dict_of, values};
 
@@ -98,6 +100,34 @@ impl RawBatch {
             many => concat_batches(&schema, many).map_err(Error::from)?,
         };
         Ok(Self { batch, guard: None })
+    }
+
+    /// No rows, of the schema that `like` tells by `__arrow_c_schema__`.
+    #[staticmethod]
+    fn empty(like: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { batch: RecordBatch::new_empty(import_schema(like)?), guard: None })
+    }
+
+    /// All rows of some batches of one schema, in one, copied.
+    #[staticmethod]
+    fn joined(batches: Vec<Bound<'_, RawBatch>>) -> PyResult<Self> {
+        let Some(first) = batches.first() else {
+            return Err(Error::Value("no batch to join".into()).into());
+        };
+        let schema = first.get().batch.schema();
+        let batch = concat_batches(&schema, batches.iter().map(|b| &b.get().batch)).map_err(Error::from)?;
+        Ok(Self { batch, guard: None })
+    }
+
+    /// Whether names, types and values are the same.
+    fn equals(&self, other: &Bound<'_, RawBatch>) -> PyResult<bool> {
+        let (own, other) = (announced_batch(&self.batch)?, announced_batch(&other.get().batch)?);
+        let alike = |a: &FieldRef, b: &FieldRef| a.name() == b.name() && a.data_type() == b.data_type();
+        let (a, b) = (own.schema_ref().fields(), other.schema_ref().fields());
+        Ok(a.len() == b.len()
+            && own.num_rows() == other.num_rows()
+            && a.iter().zip(b.iter()).all(|(a, b)| alike(a, b))
+            && own.columns() == other.columns())
     }
 
     #[getter]

@@ -162,6 +162,13 @@ impl RawColumn {
         Some(bytes_of(self.array.as_boolean_opt()?.values()))
     }
 
+    /// The days of a column of dates, as a column of integers on the same buffer.
+    fn as_days(&self) -> PyResult<Self> {
+        let days = recast(&self.array, &DataType::Int32)?;
+        let field = Arc::new(Field::new(self.field.name(), DataType::Int32, true));
+        Ok(Self { field, array: days, guard: self.guard.clone() })
+    }
+
     fn __len__(&self) -> usize {
         self.array.len()
     }
