@@ -20,6 +20,7 @@
 //! | [`error`] | what can go wrong, in a user's words |
 //! | [`dtype`] | dtype names ↔ Arrow types |
 //! | [`format`] | words that source and sink share: formats, compression, dialect |
+//! | [`alloc`] | the allocator: counts what is live, keeps freed large blocks |
 //! | [`memory`] | the budget of a run: pool, holders, leases |
 //! | [`batch`] | what every stage needs of a record batch |
 //! | [`context`] | what a run shares: options, memory, cancel, counters |
@@ -31,6 +32,7 @@
 //! | [`plan`] | what the user asked for: schema, optimizer, lowering, explain |
 //! | `py` | the Python classes; the only module that names Python |
 
+pub mod alloc;
 pub mod batch;
 pub mod context;
 pub mod dtype;
@@ -45,3 +47,8 @@ mod py;
 pub mod sink;
 pub mod source;
 pub mod stage;
+
+/// Only in the extension itself (and in the unit tests): whoever links the crate chooses an allocator of their own.
+#[cfg(any(feature = "python", test))]
+#[global_allocator]
+static ALLOCATOR: alloc::Recycling = alloc::Recycling;
