@@ -366,3 +366,34 @@ def concat(streams: Iterable[Stream]) -> Stream:
     if not plans:
         raise ValueError("concat needs at least one Stream")
     return Stream._of(Plan.concat(plans))
+
+
+def memory() -> dict[str, int]:
+    """Return bytes of this process: what the extension holds now and at most, and the resident set.
+
+    Keys: ``live`` and ``peak`` (allocated by the extension), ``kept`` (freed blocks that it keeps for reuse), ``rss``
+    and ``peak_rss`` (of the whole process; 0 where the system does not tell).
+
+    >>> import stream
+    >>> sorted(stream.memory())
+    ['kept', 'live', 'peak', 'peak_rss', 'rss']
+    """
+    from stream._internal import memory
+
+    figures = dict(memory())
+    figures |= {"rss": 0, "peak_rss": 0}
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                key = {"VmRSS": "rss", "VmHWM": "peak_rss"}.get(line.partition(":")[0])
+                if key is not None:
+                    figures[key] = int(line.split()[1]) << 10
+    except OSError:
+        import sys
+
+        if sys.platform != "win32":
+            import resource
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            figures["peak_rss"] = peak if sys.platform == "darwin" else peak << 10
+    return figures

@@ -288,6 +288,16 @@ impl RawBatch {
     }
 }
 
+/// Bytes that the extension's allocator has out, had out at most, and keeps for reuse.
+#[pyfunction]
+pub fn memory(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("live", crate::alloc::live())?;
+    dict.set_item("peak", crate::alloc::peak())?;
+    dict.set_item("kept", crate::alloc::kept())?;
+    Ok(dict)
+}
+
 fn refuse_twins(names: &[String]) -> Result<()> {
     for (i, name) in names.iter().enumerate() {
         if names[..i].contains(name) {

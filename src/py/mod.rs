@@ -18,5 +18,6 @@ fn _internal(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::RawBatch>()?;
     module.add_class::<column::RawColumn>()?;
     module.add_class::<column::ArrayView>()?;
+    module.add_function(wrap_pyfunction!(batch::memory, module)?)?;
     Ok(())
 }
