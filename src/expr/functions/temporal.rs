@@ -1,0 +1,2 @@
+//! Functions of text.
+pub(super) const FUNCTIONS: &[super::Function] = &[];
