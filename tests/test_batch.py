@@ -461,7 +461,7 @@ VALUES = st.one_of(
     st.lists(st.none() | st.datetimes()),
     st.lists(st.none() | st.datetimes(timezones=st.just(dt.UTC))),
     st.lists(st.none() | st.times()),
-    st.lists(st.none() | st.timedeltas()),
+    st.lists(st.none() | st.timedeltas(dt.timedelta(-(10**8)), dt.timedelta(10**8))),
     st.lists(st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**30), max_value=10**30)),
     st.lists(st.none() | st.lists(st.none() | st.integers(-5, 5))),
 )

@@ -22,29 +22,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
 use crate::batch::with_columns;
+use crate::dtype::announced;
 use crate::error::{Error, Result};
 use crate::py::error::foreign;
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
-
-/// The type under which columns of `kind` are announced: one layout of text, of binary and of lists.
-pub fn announced(kind: &DataType) -> DataType {
-    let inner = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(announced(field.data_type())));
-    match kind {
-        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
-        DataType::List(f) | DataType::LargeList(f) | DataType::ListView(f) | DataType::LargeListView(f) => {
-            DataType::List(inner(f))
-        }
-        DataType::FixedSizeList(f, n) => DataType::FixedSizeList(inner(f), *n),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
-        DataType::Map(f, sorted) => DataType::Map(inner(f), *sorted),
-        DataType::Dictionary(k, v) => DataType::Dictionary(k.clone(), Box::new(announced(v))),
-        other => other.clone(),
-    }
-}
 
 /// Types nested deeper than this are refused: every walk over a type is recursive.
 const DEEPEST: usize = 64;

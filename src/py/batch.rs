@@ -9,11 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyTuple};
 
 use crate::batch::{bytes_of_rows, with_columns};
+use crate::dtype::{announced, dtype_name};
 use crate::error::{Error, Result};
 use crate::memory::Exported;
-use crate::py::arrow::{
-    announced, announced_batch, announced_field, export_batch, export_schema, import_batches, import_schema,
-};
+use crate::py::arrow::{announced_batch, announced_field, export_batch, export_schema, import_batches, import_schema};
 use crate::py::column::RawColumn;
 use crate::py::values::{Values, dict_of, values};
 
@@ -130,6 +129,12 @@ impl RawBatch {
             && own.columns() == other.columns())
     }
 
+    /// Names and dtypes, as they are announced.
+    fn schema(&self) -> Vec<(String, String)> {
+        let fields = self.batch.schema_ref().fields().iter();
+        fields.map(|f| (f.name().clone(), dtype_name(&announced(f.data_type())))).collect()
+    }
+
     #[getter]
     fn num_rows(&self) -> usize {
         self.batch.num_rows()
@@ -228,7 +233,7 @@ impl RawBatch {
             }
             DataType::Null => self.batch.slice(0, 0),
             other => {
-                return Err(Error::Type(format!("expected a mask of booleans, found `{}`", announced(other))).into());
+                return Err(Error::Type(format!("expected a mask of booleans, found `{}`", dtype_name(other))).into());
             }
         };
         Ok(self.like(kept))

@@ -15,6 +15,7 @@ use pyo3::buffer::{Element, PyBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList, PyTuple};
 
+use crate::dtype::{announced, dtype_name};
 use crate::error::{Error, Result};
 use crate::memory::Exported;
 use crate::py::arrow::{announced_field, export_array, export_field, import_array, recast};
@@ -58,7 +59,7 @@ impl RawColumn {
     }
 
     fn named(&self, error: Error) -> Error {
-        error.context(format_args!("column `{}`", self.field.name()))
+        in_column(self.field.name(), error)
     }
 
     fn like(&self, array: ArrayRef) -> Self {
@@ -66,19 +67,24 @@ impl RawColumn {
     }
 }
 
+/// The error of a column, which may have no name.
+fn in_column(name: &str, error: Error) -> Error {
+    if name.is_empty() { error.context("column") } else { error.context(format_args!("column `{name}`")) }
+}
+
 #[pymethods]
 impl RawColumn {
     /// A column of the items of an iterable of Python values.
     #[staticmethod]
     fn from_values(name: &str, items: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let array = array_of(items).map_err(|e| e.context(format_args!("column `{name}`")))?;
+        let array = array_of(items).map_err(|e| in_column(name, e))?;
         Ok(Self::of(name, array))
     }
 
     /// A column of all that an Arrow producer of arrays has.
     #[staticmethod]
     fn from_arrow(name: &str, producer: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (array, field) = import_array(producer).map_err(|e| e.context(format_args!("column `{name}`")))?;
+        let (array, field) = import_array(producer).map_err(|e| in_column(name, e))?;
         Ok(Self { field: Arc::new(field.as_ref().clone().with_name(name)), array, guard: None })
     }
 
@@ -86,13 +92,19 @@ impl RawColumn {
     /// `float16` (16-bit words), or `D`, `s`, `ms`, `us`, `ns` with `m` before it for a duration (64-bit counts).
     #[staticmethod]
     fn from_buffer(name: &str, buffer: &Bound<'_, PyAny>, kind: &str) -> PyResult<Self> {
-        let array = copied(buffer, kind).map_err(|e| e.context(format_args!("column `{name}`")))?;
+        let array = copied(buffer, kind).map_err(|e| in_column(name, e))?;
         Ok(Self::of(name, array))
     }
 
     #[getter]
     fn name(&self) -> &str {
         self.field.name()
+    }
+
+    /// The type's name, as it is announced.
+    #[getter]
+    fn dtype(&self) -> String {
+        dtype_name(&announced(self.array.data_type()))
     }
 
     #[getter]
