@@ -170,13 +170,22 @@ impl Counters {
 /// The counters of a run, a row a stage, in the order of the plan.
 #[derive(Debug)]
 pub struct Stats {
+    /// Rows that left the run: handed to the caller, or written.
+    pub rows_out: AtomicU64,
+    /// Bytes of them.
+    pub bytes_out: AtomicU64,
     started: Instant,
     stages: Mutex<Vec<Arc<Counters>>>,
 }
 
 impl Stats {
     fn new() -> Self {
-        Self { started: Instant::now(), stages: Mutex::new(Vec::new()) }
+        Self {
+            rows_out: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            started: Instant::now(),
+            stages: Mutex::new(Vec::new()),
+        }
     }
 
     /// A new row.

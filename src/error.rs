@@ -103,9 +103,9 @@ impl Error {
         }
     }
 
-    /// An error of the system about `path`.
+    /// An error of the system about `path`; one of ours that went through `std::io` comes out as it was.
     pub fn io(path: impl Into<String>, source: io::Error) -> Self {
-        Error::Io { path: Some(path.into()), source }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: Some(path.into()), source })
     }
 }
 
@@ -176,8 +176,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<io::Error> for Error {
+    /// An error of ours that went through `std::io` comes out as it was.
     fn from(source: io::Error) -> Self {
-        Error::Io { path: None, source }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: None, source })
     }
 }
 
@@ -185,7 +186,7 @@ impl From<ArrowError> for Error {
     /// Kernels are called with checked types, so what is left is arithmetic and damaged data.
     fn from(e: ArrowError) -> Self {
         match e {
-            ArrowError::IoError(_, source) => Error::Io { path: None, source },
+            ArrowError::IoError(_, source) => Error::from(source),
             ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(e) => Error::Format(e.to_string()),
@@ -205,7 +206,7 @@ impl From<ParquetError> for Error {
             ParquetError::External(e) => match e.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(e) => match e.downcast::<io::Error>() {
-                    Ok(source) => Error::Io { path: None, source: *source },
+                    Ok(source) => Error::from(*source),
                     Err(e) => Error::Format(e.to_string()),
                 },
             },

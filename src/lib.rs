@@ -23,6 +23,7 @@
 //! | [`alloc`] | the allocator: counts what is live, keeps freed large blocks |
 //! | [`memory`] | the budget of a run: pool, holders, leases |
 //! | [`batch`] | what every stage needs of a record batch |
+//! | [`fit`] | batches made to fit a schema |
 //! | [`context`] | what a run shares: options, memory, cancel, counters |
 //! | [`expr`] | expressions: tree, types, evaluation, text predicates, aggregates |
 //! | [`piece`] | the contract between sources, steps, collectors and the exchange |
@@ -38,6 +39,7 @@ pub mod context;
 pub mod dtype;
 pub mod error;
 pub mod expr;
+pub mod fit;
 pub mod format;
 pub mod memory;
 pub mod piece;

@@ -3,6 +3,7 @@
 //! | file | reads |
 //! |---|---|
 //! | `read_at` | bytes by position: a file through `pread`, memory, an object of the caller's |
+//! | `live` | bytes that come once: pipes, devices, stdin, waiting in ticks |
 //! | `files` | paths, globs, folders with Hive partitions → a list of files |
 //! | `many` | one source out of many files: one schema, constant columns, pruning by them |
 //! | `inflate` | gz and zst, streamed |
@@ -10,4 +11,9 @@
 //! | `csv/` | one CSV file, a pipe, a compressed stream |
 //! | `arrow` | batches that somebody else makes |
 
+pub mod arrow;
+pub mod files;
+pub mod live;
+pub mod many;
+pub mod parquet;
 pub mod read_at;

@@ -19,34 +19,45 @@ use std::time::Instant;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
-use crate::piece::{Held, Piece, Pieces, Pull, Step};
+use crate::piece::{Collect, Held, Piece, Pieces, Pull};
 
 /// What is done with each batch that a piece yields; `None` drops it.
 pub type Work<T> = Arc<dyn Fn(Held, &Context) -> Result<Option<T>> + Send + Sync>;
 
-/// The batches of `pieces` after `steps`, in order.
-pub fn rows(
-    pieces: Arc<dyn Pieces>,
-    steps: Vec<Arc<dyn Step>>,
-    on_consumer: bool,
-    context: &Arc<Context>,
-) -> Box<dyn Iterator<Item = Result<Held>> + Send> {
-    run(pieces, Arc::new(move |held, context: &Context| through(&steps, held, context)), on_consumer, context)
+/// The batches of `pieces`, in order.
+pub fn rows(pieces: Arc<dyn Pieces>, on_consumer: bool, context: &Arc<Context>) -> Pull {
+    run(pieces, Arc::new(|held, _: &Context| Ok(Some(held))), on_consumer, context)
 }
 
-/// `held` after all of `steps`.
+/// Fills `collector` with the batches of `pieces`: prepared by the workers, absorbed here, in order.
 ///
 /// # Errors
-/// The first step's that fails.
-pub fn through(steps: &[Arc<dyn Step>], held: Held, context: &Context) -> Result<Option<Held>> {
-    let mut held = held;
-    for step in steps {
-        match step.apply(held, context)? {
-            Some(next) => held = next,
-            None => return Ok(None),
-        }
+/// The first that any part of it meets; the collector is then dropped unfinished.
+pub fn fill<C: Collect>(
+    pieces: Arc<dyn Pieces>,
+    collector: C,
+    on_consumer: bool,
+    context: &Arc<Context>,
+) -> Result<C::Done> {
+    let collector = Arc::new(collector);
+    let shared = collector.clone();
+    let work = Arc::new(move |held, context: &Context| shared.prepare(held, context).map(Some));
+    for packet in run(pieces, work, on_consumer, context) {
+        collector.absorb(packet?, context)?;
     }
-    Ok(Some(held))
+    collector.finish(context)
+}
+
+/// Fills `collector` from batches that are made on this thread.
+///
+/// # Errors
+/// As [`fill`].
+pub fn drain<C: Collect>(input: Pull, collector: C, context: &Arc<Context>) -> Result<C::Done> {
+    for held in input {
+        context.interrupted()?;
+        collector.absorb(collector.prepare(held?, context)?, context)?;
+    }
+    collector.finish(context)
 }
 
 /// The results of `work` on every batch of `pieces`, in order; made by `threads` workers, or inline where the
@@ -479,7 +490,7 @@ mod tests {
     }
 
     fn values(pieces: Arc<Numbers>, context: &Arc<Context>) -> Vec<Result<i64>> {
-        rows(pieces, vec![], false, context)
+        rows(pieces, false, context)
             .map(|held| {
                 let held = held?;
                 let column = held.batch.column(0).as_any().downcast_ref::<Int64Array>().expect("int64");
@@ -531,7 +542,7 @@ mod tests {
     fn nothing_is_opened_before_the_first_pull_and_little_ahead_of_it() {
         let numbers = Arc::new(Numbers::new(1000, 1));
         let context = context(2, 3);
-        let mut rows = rows(numbers.clone(), vec![], false, &context);
+        let mut rows = rows(numbers.clone(), false, &context);
         assert_eq!(numbers.opened.load(Ordering::Relaxed), 0);
         for _ in 0..10 {
             rows.next().expect("a row").expect("no failure");
@@ -560,7 +571,7 @@ mod tests {
         for i in 0..2_000u64 {
             let numbers = Arc::new(Numbers::new(8, 1));
             let context = context(2, 2);
-            let mut rows = rows(numbers.clone(), vec![], false, &context);
+            let mut rows = rows(numbers.clone(), false, &context);
             for _ in 0..i % 3 {
                 rows.next();
             }
