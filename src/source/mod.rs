@@ -10,10 +10,14 @@
 //! | `parquet/` | one Parquet file |
 //! | `csv/` | one CSV file, a pipe, a compressed stream |
 //! | `arrow` | batches that somebody else makes |
+//! | `reading` | what `read(…)` said → one source |
 
 pub mod arrow;
+pub mod csv;
 pub mod files;
+pub mod inflate;
 pub mod live;
 pub mod many;
 pub mod parquet;
 pub mod read_at;
+pub mod reading;

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, SchemaRef};
 
 use super::csv::CsvSource;
 use super::files::{FileEntry, find};
-use super::fit::{Extra, Missing};
+use crate::fit::{Extra, Missing};
 use super::many::{FileInput, Many, ManyOptions};
 use super::parquet::ParquetSource;
 use super::read_at::Input;
