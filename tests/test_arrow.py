@@ -57,7 +57,7 @@ def test_a_round_trip_changes_nothing(everything: Batch) -> None:
 def test_polars_duckdb_and_pandas_take_a_batch(everything: Batch) -> None:
     assert pl.DataFrame(everything)["text"].to_list() == EVERYTHING["text"]
     rows = everything.drop("null").to_arrow()
-    assert duckdb.sql("select sum(int) from rows").fetchone() == (-2,)
+    assert duckdb.sql("select sum(int) from rows").fetchall() == [(-2,)]
     assert everything.to_pandas()["int"].sum() == -2
     assert pd.DataFrame.from_arrow(everything)["int"].sum() == -2
     assert rows.num_rows == 3

@@ -49,7 +49,7 @@ class Batch:
     _raw_batch: RawBatch
 
     def __init__(self, data: Any, schema: Any = None) -> None:
-        raw = to_raw(data, "Batch")
+        raw = to_raw(data, "Batch takes")
         if schema is not None:
             from stream._dtypes import Schema
 
@@ -219,18 +219,12 @@ class Batch:
         raw = self._raw_batch
         masks = [mask for mask in predicates if is_mask(mask)]
         exprs = _arguments.predicates("filter", [p for p in predicates if not is_mask(p)])
-        kept: list[Any] = [column("mask", mask) for mask in masks]
-        if exprs:
-            kept += raw.eval_predicates(_arguments.raw_exprs(exprs))
-        if not kept:
-            return self
-        together = kept[0]
-        if len(kept) > 1:
-            whole = Column._of(kept[0])
-            for mask in kept[1:]:
-                whole = whole & Column._of(mask)
-            together = whole._raw_column
-        return Batch._of(raw.filter_mask(together))
+        if masks:
+            whole = Column(masks[0])
+            for mask in masks[1:]:
+                whole = whole & Column(mask)
+            raw = raw.filter_mask(whole._raw_column)
+        return Batch._of(raw.filter(_arguments.raw_exprs(exprs)) if exprs else raw)
 
     def select(self, *exprs: Any, **named: Any) -> Batch:
         """Return columns by name, expression or, where named, also values."""

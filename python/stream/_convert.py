@@ -154,11 +154,14 @@ def from_columns(columns: Iterable[tuple[str, Any]]) -> RawBatch:
 
 
 def _iterable(value: object) -> bool:
-    return hasattr(value, "__iter__") or hasattr(value, "__getitem__")
+    return getattr(value, "ndim", 1) > 0 and hasattr(value, "__iter__") or hasattr(value, "__getitem__")
 
 
 def batch(value: Any, where: str) -> RawBatch:
-    """Return the batch that anything batch-like is: Batch, dict of array-likes, Arrow producer, pandas, polars."""
+    """Return the batch that anything batch-like is: Batch, dict of array-likes, Arrow producer, pandas, polars.
+
+    `where` begins the message of a refusal: ``"Batch takes"``.
+    """
     raw = getattr(value, "_raw_batch", value)
     if isinstance(raw, RawBatch):
         return raw
@@ -173,7 +176,7 @@ def batch(value: Any, where: str) -> RawBatch:
     if is_arrow(value):
         return RawBatch.from_arrow(value)
     raise TypeError(
-        f"{where} takes a Batch, an Arrow producer, a dict of columns, or a pandas or polars DataFrame, "
+        f"{where} a Batch, an Arrow producer, a dict of columns, or a pandas or polars DataFrame, "
         f"found `{kind_of(value)}`"
     )
 

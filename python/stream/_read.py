@@ -277,13 +277,12 @@ def run_options(
 def _plain(name: str, value: Any) -> Any:
     """Check an option and return it as Rust takes it."""
     from stream import _arguments as _a
-    from stream._dtypes import Schema
 
     if name in _CHOICES and value not in _CHOICES[name]:
         choices = ", ".join(f'"{choice}"' for choice in _CHOICES[name])
         raise ValueError(f"`{name}` must be one of {choices}, found `{value}`")
-    if name in ("dtypes", "schema"):
-        return Schema(value)._raw
+    if name == "dtypes":
+        return dict(_a.pairs("`dtypes`", value))
     if name in ("columns", "new_columns", "datetime_formats", "true_values", "false_values"):
         if isinstance(value, str):
             raise TypeError(f'`{name}` takes a list, found the text `{value}`; write ["{value}"]')

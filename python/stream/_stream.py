@@ -169,7 +169,7 @@ class Stream:
             rows = raw.to_rows(0, raw.num_rows, False)
             return _convert.column("mask", [bool(fn(row)) for row in rows])
 
-        return Stream._of(self._plan.filter_map(mask))
+        return Stream._of(self._plan.filter_map(_named(mask, fn)))
 
     def select(self, *exprs: Any, **named: Any) -> Stream:
         """Keep and make columns: names and expressions in their order, then named ones.
@@ -284,17 +284,11 @@ class Stream:
         """
         _a.function("map", fn)
         _a.not_built(concurrency=(concurrency, 1), executor=(executor, "threads"), ordered=(ordered, True))
-        wanted = None
-        if schema is not None:
-            from stream._dtypes import Schema
-
-            wanted = Schema(schema)._raw
-
         def mapped(raw: RawBatch) -> RawBatch | None:
             result = fn(Batch._of(raw))
-            return None if result is None else _convert.batch(result, "the function of map returns what")
+            return None if result is None else _convert.batch(result, "map: the function must return (or None to drop the batch)")
 
-        return Stream._of(self._plan.map(mapped, wanted))
+        return Stream._of(self._plan.map(_named(mapped, fn), schema))
 
     def inspect(self, fn: Callable[[Batch], object]) -> Stream:
         """Call a function on every batch that passes; what it returns is ignored."""
@@ -303,7 +297,7 @@ class Stream:
         def inspected(raw: RawBatch) -> None:
             fn(Batch._of(raw))
 
-        return Stream._of(self._plan.inspect(inspected))
+        return Stream._of(self._plan.inspect(_named(inspected, fn)))
 
     def pipe(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these."""
@@ -364,8 +358,7 @@ class Stream:
         size = _convert.size("batch_bytes", batch_bytes)
         if drop_last and rows is None:
             raise ValueError("drop_last=True needs a `batch_size`")
-        exact = rows is not None or size is not None
-        run = self._plan.run(batch_size=rows, batch_bytes=size, exact=exact, drop_last=bool(drop_last))
+        run = self._plan.run(batch_size=rows, batch_bytes=size, drop_last=bool(drop_last))
         return Batches._of(run, progress_of(progress))
 
     def rows(self, as_: type = dict) -> Rows:
@@ -386,7 +379,7 @@ class Stream:
         import pyarrow
 
         run, raws = self._gathered("to_arrow")
-        return pyarrow.Table.from_batches([pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(run))
+        return pyarrow.Table.from_batches([pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run)))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return everything as a ``pandas.DataFrame``; refused beyond `memory_limit` of Arrow bytes."""
@@ -397,7 +390,7 @@ class Stream:
         import polars
 
         run, raws = self._gathered("to_polars")
-        return polars.concat([polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(run))])
+        return polars.concat([polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))])
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """Return everything as a list of dicts."""
@@ -435,7 +428,7 @@ class Stream:
     def show(self, n: int = 10) -> None:
         """Print the first `n` rows."""
         run, raws = self.head(n)._gathered("show")
-        shown = RawBatch.joined(raws) if raws else RawBatch.empty(run)
+        shown = RawBatch.joined(raws) if raws else RawBatch.empty(Batches._of(run))
         from stream._display import text_of
 
         title, names, dtypes, _, _ = Batch._of(shown)._shown(0)
@@ -443,7 +436,7 @@ class Stream:
 
     def __arrow_c_schema__(self) -> object:
         """Return the schema by Arrow's PyCapsule interface."""
-        return self._plan.__arrow_c_schema__()
+        return self._plan.arrow_schema()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Return a run by Arrow's PyCapsule interface; no work starts before its first batch is asked for.
@@ -452,7 +445,7 @@ class Stream:
         >>> pyarrow.table(stream.from_arrow(stream.Batch({"x": [1, 2]}))).num_rows
         2
         """
-        return self._plan.__arrow_c_stream__(requested_schema)
+        return self._plan.arrow_stream(requested_schema)
 
     # --------------------------------------------------------------------------------------------------- sinks
 
@@ -495,14 +488,13 @@ class Stream:
             row_group_size=(row_group_size, None),
             row_group_bytes=(_convert.size("row_group_bytes", row_group_bytes), None),
             statistics=(statistics, True),
-            bloom_filters=(list(bloom_filters), []),
+            bloom_filters=(_listed(bloom_filters), []),
             dictionary=(dictionary, True),
             page_checksums=(page_checksums, True),
-            sorted_by=(sorted_by, None),
+            sorted_by=(_listed(sorted_by), []),
             mode=(_mode(mode), "overwrite"),
-            progress=(progress_of(progress), None),
         )
-        return Report(self._plan.write_parquet(_target(path), options))
+        return _written(self._plan.write_parquet, path, options, progress)
 
     def write_csv(
         self,
@@ -542,9 +534,8 @@ class Stream:
             header=(header, True),
             compression=(compression, None),
             mode=(_mode(mode), "overwrite"),
-            progress=(progress_of(progress), None),
         )
-        return Report(self._plan.write_csv(_target(path), options))
+        return _written(self._plan.write_csv, path, options, progress)
 
     def write(self, path: Any, **options: Any) -> Report:
         """Write all rows in the format that the extension says; options are those of its ``write_*``."""
@@ -582,13 +573,13 @@ class Batches:
     __slots__ = ("__weakref__", "_progress", "_run")
 
     _run: _internal.Run
-    _progress: Callable[[dict[str, Any]], object] | None
+    _progress: Callable[..., object] | None
 
     def __init__(self) -> None:
         raise TypeError("a run is begun by iter(stream) or stream.batches()")
 
     @classmethod
-    def _of(cls, run: _internal.Run, progress: Callable[[dict[str, Any]], object] | None = None) -> Batches:
+    def _of(cls, run: _internal.Run, progress: Callable[..., object] | None = None) -> Batches:
         made = object.__new__(cls)
         made._run = run
         made._progress = progress
@@ -600,7 +591,7 @@ class Batches:
     def __next__(self) -> Batch:
         raw = self._run.next()
         if self._progress is not None:
-            self._progress(self._run.stats())
+            self._progress(self._run.stats(), raw is None)
         if raw is None:
             raise StopIteration
         return Batch._of(raw)
@@ -635,11 +626,11 @@ class Batches:
 
     def __arrow_c_schema__(self) -> object:
         """Return the schema by Arrow's PyCapsule interface."""
-        return self._run.__arrow_c_schema__()
+        return self._run.arrow_schema()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Return the rest of the run by Arrow's PyCapsule interface."""
-        return self._run.__arrow_c_stream__(requested_schema)
+        return self._run.arrow_stream(requested_schema)
 
     def __repr__(self) -> str:
         return f"<Batches: {self.stats}>"
@@ -707,9 +698,21 @@ def _rows_of(run: _internal.Run, as_tuples: bool) -> Any:
 
 def _mask_of(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], _internal.RawColumn]:
     def mask(raw: RawBatch) -> _internal.RawColumn:
-        return _convert.column("mask", fn(Batch._of(raw)))
+        result = fn(Batch._of(raw))
+        if not _convert.is_array(result):
+            raise TypeError(
+                f"the function of filter returns a mask, a true or false for each row of the batch, "
+                f"found `{_convert.kind_of(result)}`; filter_rows() takes a function of a row"
+            )
+        return _convert.column("mask", result)
 
-    return mask
+    return _named(mask, fn)
+
+
+def _named(stage: Any, fn: object) -> Any:
+    """Give a stage the name of the caller's function, by which `explain` and errors call it."""
+    stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
+    return stage
 
 
 def _as_code(instead: str) -> str:
@@ -719,6 +722,11 @@ def _as_code(instead: str) -> str:
 def _given(**options: tuple[Any, Any]) -> dict[str, Any]:
     """The options that differ from their default: ``name=(value, default)``."""
     return {name: value for name, (value, default) in options.items() if value != default}
+
+
+def _listed(names: Any) -> list[str]:
+    """Column names: one, several or none."""
+    return [names] if isinstance(names, str) else _a.names("column lists", names or ())
 
 
 def _mode(mode: str) -> str:
@@ -734,10 +742,23 @@ def _target(path: Any) -> Any:
     return path if _convert.binary_file(path, "wb") else _convert.path(path)
 
 
-def progress_of(progress: Any) -> Callable[[dict[str, Any]], object] | None:
+def _written(
+    write: Callable[[Any, dict[str, Any]], dict[str, Any]], path: Any, options: dict[str, Any], progress: Any
+) -> Report:
+    """Run a sink."""
+    shown = progress_of(progress)
+    if shown is not None:
+        options["progress"] = shown
+    figures = write(_target(path), options)
+    if shown is not None:
+        shown(figures, True)
+    return Report(figures)
+
+
+def progress_of(progress: Any) -> Callable[..., object] | None:
     """Return what shows the progress of a run, given its figures; at most ten times a second.
 
-    ``True`` rewrites one line on stderr; a function is called with `Stats`.
+    ``True`` rewrites one line on stderr; a function is called with `Stats`. The last figures are shown in any case.
     """
     if progress is None or progress is False:
         return None
@@ -748,16 +769,16 @@ def progress_of(progress: Any) -> Callable[[dict[str, Any]], object] | None:
         _a.function("progress", progress)
     last = [0.0]
 
-    def shown(figures: dict[str, Any]) -> None:
+    def shown(figures: dict[str, Any], done: bool = False) -> None:
         now = monotonic()
-        if now - last[0] < 0.1:
+        if now - last[0] < 0.1 and not done:
             return
         last[0] = now
         stats = Stats(figures)
         if progress is not True:
             progress(stats)
         elif sys.stderr is not None:
-            sys.stderr.write(f"\r\x1b[K{stats}")
+            sys.stderr.write(f"\r\x1b[K{stats}" + ("\n" if done else ""))
             sys.stderr.flush()
 
     return shown
