@@ -13,7 +13,7 @@ from stream._batch import Batch
 from stream._column import Column
 from stream._dtypes import DType, Schema
 from stream._expr import Expr, coalesce, col, concat_str, from_epoch, len, lit, when
-from stream._internal import __version__
+from stream._internal import __version__ as __version__
 from stream._read import concat, from_arrow, memory, read, read_csv, read_parquet
 from stream._report import Report, Stats
 from stream._stream import Batches, Rows, Stream

@@ -1,11 +1,12 @@
 """The extension, as the Python side calls it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, final
 
 __version__: str
 
 def memory() -> dict[str, int]: ...
+
 @final
 class ArrayView:
     @property
