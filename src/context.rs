@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::alloc::Running;
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
 
@@ -18,13 +19,13 @@ const SMALLEST_LIMIT: usize = 1 << 20;
 /// The run options, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Worker threads; 1 with `prefetch` 0 means all work inside `next`.
+    /// Worker threads.
     pub threads: usize,
     /// The most rows of a batch.
     pub batch_size: usize,
     /// The most bytes of a batch.
     pub batch_bytes: usize,
-    /// Batches made ahead of the consumer; `None`: `threads`.
+    /// Batches made ahead of the consumer; `None`: `threads`; 0: all work is done inside `next`, with no thread.
     pub prefetch: Option<usize>,
     /// The budget in bytes; `None`: no limit.
     pub memory_limit: Option<usize>,
@@ -82,9 +83,9 @@ impl Options {
         self.memory_limit.map_or(32 << 20, |limit| (limit / 4).min(32 << 20))
     }
 
-    /// Whether all work is done on the consumer's thread.
+    /// Whether all work is done on the consumer's thread, inside `next`.
     pub fn inline(&self) -> bool {
-        self.prefetch == Some(0) && self.threads == 1
+        self.ahead() == 0
     }
 }
 
@@ -104,17 +105,25 @@ fn default_limit() -> usize {
 
 /// The flag that ends a run. Cheap to clone and to ask.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    own: Arc<AtomicBool>,
+    above: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// Ends the run: every part of it stops at its next [`Cancel::check`].
     pub fn cancel(&self) {
-        self.0.store(true, Relaxed);
+        self.own.store(true, Relaxed);
     }
 
     /// Whether the run was ended.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Relaxed)
+        self.own.load(Relaxed) || self.above.as_ref().is_some_and(|above| above.load(Relaxed))
+    }
+
+    /// A flag that this one ends too, and that can end before it.
+    fn below(&self) -> Self {
+        Self { own: Arc::default(), above: Some(self.above.clone().unwrap_or_else(|| self.own.clone())) }
     }
 
     /// # Errors
@@ -161,13 +170,22 @@ impl Counters {
 /// The counters of a run, a row a stage, in the order of the plan.
 #[derive(Debug)]
 pub struct Stats {
+    /// Rows that left the run: handed to the caller, or written.
+    pub rows_out: AtomicU64,
+    /// Bytes of them.
+    pub bytes_out: AtomicU64,
     started: Instant,
     stages: Mutex<Vec<Arc<Counters>>>,
 }
 
 impl Stats {
     fn new() -> Self {
-        Self { started: Instant::now(), stages: Mutex::new(Vec::new()) }
+        Self {
+            rows_out: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            started: Instant::now(),
+            stages: Mutex::new(Vec::new()),
+        }
     }
 
     /// A new row.
@@ -198,14 +216,40 @@ pub struct Context {
     /// Ends the run.
     pub cancel: Cancel,
     /// The counters.
-    pub stats: Stats,
+    pub stats: Arc<Stats>,
+    interrupt: fn() -> Result<()>,
+    running: Arc<Running>,
 }
 
+/// How often a waiting thread looks whether it should still wait.
+pub const TICK: Duration = Duration::from_millis(50);
+
 impl Context {
-    /// The context of a new run.
-    pub fn new(options: Options) -> Arc<Self> {
+    /// The context of a new run. `interrupt` is asked on the consumer's thread, every [`TICK`] of waiting or work,
+    /// whether the caller was interrupted (Ctrl-C).
+    pub fn new(options: Options, interrupt: fn() -> Result<()>) -> Arc<Self> {
         let memory = MemoryPool::new(options.memory_limit);
-        Arc::new(Self { memory, options, cancel: Cancel::default(), stats: Stats::new() })
+        let (cancel, stats) = (Cancel::default(), Arc::new(Stats::new()));
+        Arc::new(Self { memory, options, cancel, stats, interrupt, running: Arc::new(Running::new()) })
+    }
+
+    /// The same run with a cancel flag of its own, for a part that may end before the whole.
+    #[must_use]
+    pub fn segment(&self) -> Arc<Self> {
+        Arc::new(Self {
+            options: self.options.clone(),
+            memory: self.memory.clone(),
+            cancel: self.cancel.below(),
+            stats: self.stats.clone(),
+            interrupt: self.interrupt,
+            running: self.running.clone(),
+        })
+    }
+
+    /// # Errors
+    /// What the caller's interrupt raises. Only for the consumer's thread.
+    pub fn interrupted(&self) -> Result<()> {
+        (self.interrupt)()
     }
 }
 

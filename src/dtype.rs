@@ -83,9 +83,7 @@ fn announced_at(dtype: &DataType, depth: usize) -> DataType {
         DataType::FixedSizeList(f, n) => DataType::FixedSizeList(item(f), *n),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(item).collect()),
         DataType::Map(f, sorted) => DataType::Map(item(f), *sorted),
-        DataType::Dictionary(key, value) => {
-            DataType::Dictionary(key.clone(), Box::new(announced_at(value, depth + 1)))
-        }
+        DataType::Dictionary(key, value) => DataType::Dictionary(key.clone(), Box::new(announced_at(value, depth + 1))),
         DataType::RunEndEncoded(ends, values) => DataType::RunEndEncoded(ends.clone(), item(values)),
         other => other.clone(),
     }
@@ -136,11 +134,7 @@ pub fn supertype(left: &DataType, right: &DataType) -> Option<DataType> {
         (Boolean, n) | (n, Boolean) if n.is_numeric() => n.clone(),
         (Float64, n) | (n, Float64) if n.is_numeric() => Float64,
         (l, r) if l.is_decimal() || r.is_decimal() => {
-            return if l.is_floating() || r.is_floating() {
-                Some(Float64)
-            } else {
-                decimal_supertype(l, r)
-            };
+            return if l.is_floating() || r.is_floating() { Some(Float64) } else { decimal_supertype(l, r) };
         }
         (Float32, n) | (n, Float32) if n.is_numeric() => match n {
             Int8 | Int16 | UInt8 | UInt16 | Float16 => Float32,
@@ -248,7 +242,10 @@ mod tests {
         let inner = Field::new("a", DataType::Utf8View, true);
         let nested = DataType::List(Arc::new(Field::new("item", DataType::Struct(vec![inner].into()), true)));
         assert_eq!(dtype_name(&announced(&nested)), "list<struct<a: string>>");
-        assert_eq!(announced(&parse_dtype("dictionary<int8, large_string>").expect("reads")).to_string(), "Dictionary(Int8, Utf8)");
+        assert_eq!(
+            announced(&parse_dtype("dictionary<int8, large_string>").expect("reads")).to_string(),
+            "Dictionary(Int8, Utf8)"
+        );
     }
 
     #[test]

@@ -103,19 +103,16 @@ impl Error {
         }
     }
 
-    /// An error of the system about `path`.
+    /// An error of the system about `path`; one of ours that went through `std::io` comes out as it was.
     pub fn io(path: impl Into<String>, source: io::Error) -> Self {
-        Error::Io { path: Some(path.into()), source }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: Some(path.into()), source })
     }
 }
 
 /// Names in backticks, at most twenty of them.
 pub fn listed(names: &[&str]) -> String {
-    let mut out = names.iter().take(20).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    if names.len() > 20 {
-        out.push_str(&format!(" and {} more", names.len() - 20));
-    }
-    out
+    let out = names.iter().take(20).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > 20 { format!("{out} and {} more", names.len() - 20) } else { out }
 }
 
 /// The name nearest to `name`, if one is near enough to be a slip of the keyboard.
@@ -176,8 +173,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<io::Error> for Error {
+    /// An error of ours that went through `std::io` comes out as it was.
     fn from(source: io::Error) -> Self {
-        Error::Io { path: None, source }
+        source.downcast::<Error>().unwrap_or_else(|source| Error::Io { path: None, source })
     }
 }
 
@@ -185,7 +183,7 @@ impl From<ArrowError> for Error {
     /// Kernels are called with checked types, so what is left is arithmetic and damaged data.
     fn from(e: ArrowError) -> Self {
         match e {
-            ArrowError::IoError(_, source) => Error::Io { path: None, source },
+            ArrowError::IoError(_, source) => Error::from(source),
             ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(e) => Error::Format(e.to_string()),
@@ -205,7 +203,7 @@ impl From<ParquetError> for Error {
             ParquetError::External(e) => match e.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(e) => match e.downcast::<io::Error>() {
-                    Ok(source) => Error::Io { path: None, source: *source },
+                    Ok(source) => Error::from(*source),
                     Err(e) => Error::Format(e.to_string()),
                 },
             },

@@ -20,8 +20,10 @@
 //! | [`error`] | what can go wrong, in a user's words |
 //! | [`dtype`] | dtype names ↔ Arrow types |
 //! | [`format`] | words that source and sink share: formats, compression, dialect |
+//! | [`alloc`] | the allocator: counts what is live, keeps freed large blocks |
 //! | [`memory`] | the budget of a run: pool, holders, leases |
 //! | [`batch`] | what every stage needs of a record batch |
+//! | [`fit`] | batches made to fit a schema |
 //! | [`context`] | what a run shares: options, memory, cancel, counters |
 //! | [`expr`] | expressions: tree, types, evaluation, text predicates, aggregates |
 //! | [`piece`] | the contract between sources, steps, collectors and the exchange |
@@ -31,11 +33,13 @@
 //! | [`plan`] | what the user asked for: schema, optimizer, lowering, explain |
 //! | `py` | the Python classes; the only module that names Python |
 
+pub mod alloc;
 pub mod batch;
 pub mod context;
 pub mod dtype;
 pub mod error;
 pub mod expr;
+pub mod fit;
 pub mod format;
 pub mod memory;
 pub mod piece;
@@ -45,3 +49,8 @@ mod py;
 pub mod sink;
 pub mod source;
 pub mod stage;
+
+/// Only in the extension itself (and in the unit tests): whoever links the crate chooses an allocator of their own.
+#[cfg(any(feature = "python", test))]
+#[global_allocator]
+static ALLOCATOR: alloc::Recycling = alloc::Recycling;

@@ -123,7 +123,7 @@ impl MemoryPool {
 fn in_mib(bytes: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one decimal of a size for a reader")]
     let mib = bytes as f64 / f64::from(1 << 20);
-    if mib >= 10.0 && mib.fract() < 0.05 { format!("{mib:.0}") } else { format!("{mib:.1}") }
+    if mib >= 1.0 && mib.fract() < 0.05 { format!("{mib:.0}") } else { format!("{mib:.1}") }
 }
 
 /// Adds `bytes` unless that would pass `limit`.
@@ -225,6 +225,17 @@ impl Lease {
         Ok(Lease { holder: self.holder.clone(), bytes })
     }
 
+    /// The same bytes in the name of `holder`, which has the same pool: nothing is freed in between, so nothing can
+    /// be refused.
+    #[must_use]
+    pub fn pass_to(mut self, holder: &Holder) -> Lease {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.holder.counters.held.fetch_sub(bytes, Relaxed);
+        holder.counters.held.fetch_add(bytes, Relaxed);
+        holder.counters.peak.fetch_max(holder.counters.held.load(Relaxed), Relaxed);
+        Lease { holder: holder.clone(), bytes }
+    }
+
     fn give_back(&mut self, bytes: usize) {
         self.holder.counters.held.fetch_sub(bytes, Relaxed);
         self.holder.pool.held.fetch_sub(bytes, Relaxed);
@@ -277,6 +288,16 @@ mod tests {
         let holder = pool.holder("window", Some(10));
         assert!(holder.try_lease(11).is_none());
         assert_eq!(holder.lease(11).expect("the limit has room").bytes(), 11);
+    }
+
+    #[test]
+    fn a_lease_passes_to_another_holder_of_a_full_pool() {
+        let pool = MemoryPool::new(Some(100));
+        let (reader, sink) = (pool.holder("reader", Some(100)), pool.holder("sink", Some(10)));
+        let lease = reader.lease(100).expect("room").pass_to(&sink);
+        assert_eq!((reader.held(), sink.held(), pool.held()), (0, 100, 100));
+        drop(lease);
+        assert_eq!((sink.held(), pool.held()), (0, 0));
     }
 
     #[test]

@@ -156,10 +156,11 @@ pub trait Step: Send + Sync {
 
 /// The end of a segment: what a sink does with the batches that reach it.
 ///
-/// `prepare` runs on any worker, `absorb` in the order of the rows; `finish` after the last.
-pub trait Collect: Send + Sync {
+/// `prepare` runs on any worker, `absorb` in the order of the rows, while others prepare; `finish` after the last.
+/// Dropped without `finish`, it leaves nothing behind.
+pub trait Collect: Send + Sync + 'static {
     /// What one batch becomes in a worker.
-    type Packet: Send;
+    type Packet: Send + 'static;
     /// What is left at the end.
     type Done;
 
@@ -173,11 +174,11 @@ pub trait Collect: Send + Sync {
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn absorb(&mut self, packet: Self::Packet, context: &Context) -> Result<()>;
+    fn absorb(&self, packet: Self::Packet, context: &Context) -> Result<()>;
 
     /// Ends.
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn finish(self, context: &Context) -> Result<Self::Done>;
+    fn finish(&self, context: &Context) -> Result<Self::Done>;
 }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::datatypes::{
-    DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field,
-    FieldRef, Fields, IntervalUnit, TimeUnit, UnionFields, UnionMode,
+    DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType,
+    Field, FieldRef, Fields, IntervalUnit, TimeUnit, UnionFields, UnionMode,
 };
 
 use super::{MAX_TYPE_DEPTH, check_timezone, parse_unit, unit_name};
@@ -587,7 +587,17 @@ mod tests {
         assert!(message("timestamp[us, tz=Mars/Base]").contains("unknown time zone `Mars/Base`"));
         assert!(message("decimal128(50, 2)").contains("1 to 38"));
         assert!(message("int64>").contains("expected the end of the name"));
-        for bad in ["", "list<", "list<int64", "struct<a>", "struct<a: >", "map<string>", "dictionary<string, int8>", "€[", "struct<\"a: int64>"] {
+        for bad in [
+            "",
+            "list<",
+            "list<int64",
+            "struct<a>",
+            "struct<a: >",
+            "map<string>",
+            "dictionary<string, int8>",
+            "€[",
+            "struct<\"a: int64>",
+        ] {
             message(bad);
         }
     }

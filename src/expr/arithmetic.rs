@@ -11,9 +11,7 @@ use arrow::array::{
     downcast_integer_array, new_null_array,
 };
 use arrow::compute::kernels::{arity, numeric};
-use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float32Type, Float64Type, Int64Type,
-};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float32Type, Float64Type, Int64Type};
 use arrow::error::ArrowError;
 
 use super::literal::Literal;
@@ -61,7 +59,12 @@ pub(super) fn combine(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
     let inputs = vec![left.to(&dtype, &what), right.to(&dtype, &what)];
     let integer = dtype.is_integer();
     let typed = if integer {
-        Typed::call(inputs, dtype, nullable, Arc::new(move |values, rows| sides(values, |l, r| integers(op, l, r, rows, &what))))
+        Typed::call(
+            inputs,
+            dtype,
+            nullable,
+            Arc::new(move |values, rows| sides(values, |l, r| integers(op, l, r, rows, &what))),
+        )
     } else {
         Typed::call(inputs, dtype, nullable, Arc::new(move |values, rows| sides(values, |l, r| floats(op, l, r, rows))))
     };
@@ -270,7 +273,8 @@ fn decimals(op: Operator, left: Typed, right: Typed, whole: &Expr) -> Result<Typ
         if matches!(op, Operator::FloorDivide | Operator::Remainder) {
             return Err(mismatch(whole, &left, &right, "cast to decimal128 or float64"));
         }
-        let inputs = vec![left.to(&DataType::Decimal256(p1, s1), &what), right.to(&DataType::Decimal256(p2, s2), &what)];
+        let inputs =
+            vec![left.to(&DataType::Decimal256(p1, s1), &what), right.to(&DataType::Decimal256(p2, s2), &what)];
         let dtype = grown(op, (p1, s1), (p2, s2), 76, DataType::Decimal256);
         let nullable = inputs.iter().any(Typed::nullable);
         let target = dtype.clone();
@@ -397,9 +401,13 @@ fn power(left: Typed, right: Typed, whole: &Expr) -> Result<Typed> {
     };
     let inputs = vec![left.to(&dtype, &what), right.to(&dtype, &what)];
     let run: Run = if dtype == DataType::Float32 {
-        Arc::new(|values, rows| sides(values, |l, r| pairs::<Float32Type, Float32Type>(l, r, rows, |a, b| Ok(a.powf(b)))))
+        Arc::new(|values, rows| {
+            sides(values, |l, r| pairs::<Float32Type, Float32Type>(l, r, rows, |a, b| Ok(a.powf(b))))
+        })
     } else {
-        Arc::new(|values, rows| sides(values, |l, r| pairs::<Float64Type, Float64Type>(l, r, rows, |a, b| Ok(a.powf(b)))))
+        Arc::new(|values, rows| {
+            sides(values, |l, r| pairs::<Float64Type, Float64Type>(l, r, rows, |a, b| Ok(a.powf(b))))
+        })
     };
     Ok(Typed::call(inputs, dtype, nullable, run))
 }
@@ -421,9 +429,7 @@ fn integer_power(base: &Value, exponent: &Value, rows: usize, what: &str) -> Res
             -1 => Some(if exponent % 2 == 0 { 1 } else { -1 }),
             _ => a.checked_pow(exponent),
         };
-        power
-            .filter(|p| super::literal::holds(&dtype, *p))
-            .ok_or_else(|| overflow(what, format!("{a} ** {b}"), &dtype))
+        power.filter(|p| super::literal::holds(&dtype, *p)).ok_or_else(|| overflow(what, format!("{a} ** {b}"), &dtype))
     })?;
     let done = relabelled(&done, &DataType::Decimal128(38, 0))?;
     Ok(arrow::compute::cast(&done, &dtype)?)
@@ -448,17 +454,22 @@ pub(super) fn negate(input: Typed, whole: &Expr) -> Result<Typed> {
         return Err(Error::Schema(format!("`{what}`: expected a number or duration, found {}", dtype_name(&dtype))));
     }
     let target = dtype.clone();
-    let typed = Typed::call(vec![input], dtype.clone(), nullable, Arc::new(move |values, _| match values {
-        [value] if target == DataType::Null => Ok(value.array().clone()),
-        [value] => numeric::neg(value.array()).map_err(|e| match e {
-            ArrowError::ArithmeticOverflow(m) => {
-                let value = m.rsplit(' ').next().unwrap_or_default().to_owned();
-                overflow(&what, format!("-({value})"), &target).into()
-            }
-            other => other.into(),
+    let typed = Typed::call(
+        vec![input],
+        dtype.clone(),
+        nullable,
+        Arc::new(move |values, _| match values {
+            [value] if target == DataType::Null => Ok(value.array().clone()),
+            [value] => numeric::neg(value.array()).map_err(|e| match e {
+                ArrowError::ArithmeticOverflow(m) => {
+                    let value = m.rsplit(' ').next().unwrap_or_default().to_owned();
+                    overflow(&what, format!("-({value})"), &target).into()
+                }
+                other => other.into(),
+            }),
+            _ => Err(Error::Schema("unary minus has one input".into())),
         }),
-        _ => Err(Error::Schema("unary minus has one input".into())),
-    }));
+    );
     Ok(if dtype.is_floating() { typed } else { typed.failing() })
 }
 

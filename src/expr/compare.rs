@@ -56,7 +56,11 @@ fn how(left: &DataType, right: &DataType) -> Option<How> {
 pub(super) fn compare(op: Operator, left: Typed, right: Typed, whole: &Expr) -> Result<Typed> {
     if let (DataType::Dictionary(..), Some(_)) = (left.dtype(), right.literal()) {
         // once a distinct value instead of once a row
-        let values = Typed::of(left.field().clone().with_data_type(value_type(left.dtype()).clone()), false, super::typing::Step::Column(0));
+        let values = Typed::of(
+            left.field().clone().with_data_type(value_type(left.dtype()).clone()),
+            false,
+            super::typing::Step::Column(0),
+        );
         let (_, constant) = meet(values.clone(), right, whole)?;
         let Some(how) = how(values.dtype(), constant.dtype()) else {
             return Err(mismatch(whole, &values, &constant, remedy(&values, &constant)));
@@ -64,10 +68,14 @@ pub(super) fn compare(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
         if let (How::As(dtype), Some(literal)) = (how, constant.literal()) {
             let constant = Value::One(Typed::constant_of(literal, &dtype)?.constant_array()?);
             let same = values.dtype() == &dtype;
-            return Ok(by_value(left, DataType::Boolean, Arc::new(move |values| {
-                let values = if same { values.clone() } else { super::convert::convert(values, &dtype, true, "")? };
-                Ok(Arc::new(kernel(op, &Value::Rows(values), &constant)?))
-            })));
+            return Ok(by_value(
+                left,
+                DataType::Boolean,
+                Arc::new(move |values| {
+                    let values = if same { values.clone() } else { super::convert::convert(values, &dtype, true, "")? };
+                    Ok(Arc::new(kernel(op, &Value::Rows(values), &constant)?))
+                }),
+            ));
         }
         return compare(op, left.plain(), constant, whole);
     }
@@ -85,10 +93,15 @@ pub(super) fn compare(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
         ),
         How::As(dtype) => {
             let inputs = vec![left.to(&dtype, ""), right.to(&dtype, "")];
-            Typed::call(inputs, DataType::Boolean, nullable, Arc::new(move |values, _| match values {
-                [left, right] => Ok(Arc::new(kernel(op, left, right)?)),
-                _ => Err(Error::Schema("a comparison has two sides".into())),
-            }))
+            Typed::call(
+                inputs,
+                DataType::Boolean,
+                nullable,
+                Arc::new(move |values, _| match values {
+                    [left, right] => Ok(Arc::new(kernel(op, left, right)?)),
+                    _ => Err(Error::Schema("a comparison has two sides".into())),
+                }),
+            )
         }
         How::Instants => Typed::call(
             vec![left, right],
@@ -107,7 +120,9 @@ fn remedy(left: &Typed, right: &Typed) -> &'static str {
         (DataType::Timestamp(_, a), DataType::Timestamp(_, b)) if a.is_some() != b.is_some() => {
             "one has a time zone, the other has none; give both one, or cast"
         }
-        (DataType::Utf8, t) | (t, DataType::Utf8) if t.is_temporal() => "read the text with .str.to_date() or .str.to_datetime()",
+        (DataType::Utf8, t) | (t, DataType::Utf8) if t.is_temporal() => {
+            "read the text with .str.to_date() or .str.to_datetime()"
+        }
         (DataType::Utf8, t) | (t, DataType::Utf8) if t.is_numeric() => "cast one side",
         (l, r) if l.is_nested() || r.is_nested() => "nested values are not compared",
         _ => "cast one side",
@@ -122,17 +137,22 @@ pub(super) fn by_value(
     f: Arc<dyn Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync>,
 ) -> Typed {
     let nullable = input.nullable();
-    Typed::call(vec![input], dtype, nullable, Arc::new(move |values, _| {
-        let Some(value) = values.first() else { return Err(Error::Schema("one input is missing".into())) };
-        let array = value.array();
-        match array.as_any_dictionary_opt() {
-            Some(dictionary) if dictionary.values().len() <= array.len() => {
-                Ok(take(&f(dictionary.values())?, dictionary.keys(), None)?)
+    Typed::call(
+        vec![input],
+        dtype,
+        nullable,
+        Arc::new(move |values, _| {
+            let Some(value) = values.first() else { return Err(Error::Schema("one input is missing".into())) };
+            let array = value.array();
+            match array.as_any_dictionary_opt() {
+                Some(dictionary) if dictionary.values().len() <= array.len() => {
+                    Ok(take(&f(dictionary.values())?, dictionary.keys(), None)?)
+                }
+                Some(_) => f(&super::convert::convert(array, value_type(array.data_type()), true, "")?),
+                None => f(array),
             }
-            Some(_) => f(&super::convert::convert(array, value_type(array.data_type()), true, "")?),
-            None => f(array),
-        }
-    }))
+        }),
+    )
 }
 
 /// Compares two values of one type.
@@ -172,11 +192,7 @@ where
     }
 }
 
-fn pairs<T: ArrowPrimitiveType>(
-    left: &Value,
-    right: &Value,
-    f: impl Fn(T::Native, T::Native) -> bool,
-) -> BooleanArray {
+fn pairs<T: ArrowPrimitiveType>(left: &Value, right: &Value, f: impl Fn(T::Native, T::Native) -> bool) -> BooleanArray {
     let (l, r) = (left.array().as_primitive::<T>(), right.array().as_primitive::<T>());
     let one = |v: &Value, a: &arrow::array::PrimitiveArray<T>| {
         (v.is_one() && !a.is_empty()).then(|| if a.is_null(0) { None } else { Some(a.value(0)) })
@@ -270,7 +286,12 @@ pub(super) fn is_in(input: Typed, values: &[Literal], whole: &Expr) -> Result<Ty
         }
     }
     if dtype == DataType::Null {
-        return Ok(Typed::call(vec![input], DataType::Boolean, true, Arc::new(|_, rows| Ok(new_null_array(&DataType::Boolean, rows)))));
+        return Ok(Typed::call(
+            vec![input],
+            DataType::Boolean,
+            true,
+            Arc::new(|_, rows| Ok(new_null_array(&DataType::Boolean, rows))),
+        ));
     }
     let arrays: Vec<&dyn Array> = found.iter().map(AsRef::as_ref).collect();
     let all = if arrays.is_empty() { arrow::array::new_empty_array(&dtype) } else { arrow::compute::concat(&arrays)? };
@@ -286,20 +307,36 @@ pub(super) fn is_in(input: Typed, values: &[Literal], whole: &Expr) -> Result<Ty
         Keys::Rows(rows) => Set::Bytes(rows.iter().map(|r| r.as_ref().to_vec()).collect()),
     };
     let nullable = input.nullable() || unknown;
-    let typed = by_value(input, DataType::Boolean, Arc::new(move |array| {
-        let bits = match (keys(array)?, &set) {
-            (Keys::Bits(rows), Set::Few(few)) => bools(rows.len(), |i| rows.get(i).is_some_and(|v| few.contains(v))),
-            (Keys::Bits(rows), Set::Bits(set)) => bools(rows.len(), |i| rows.get(i).is_some_and(|v| set.contains(v))),
-            (Keys::Wide(rows), Set::Wide(set)) => bools(rows.len(), |i| rows.get(i).is_some_and(|v| set.contains(v))),
-            (Keys::Text(rows), Set::Bytes(set)) => bools(rows.len(), |i| set.contains(rows.value(i).as_bytes())),
-            (Keys::Bytes(rows), Set::Bytes(set)) => bools(rows.len(), |i| set.contains(rows.value(i))),
-            (Keys::Rows(rows), Set::Bytes(set)) => bools(rows.num_rows(), |i| set.contains(rows.row(i).as_ref())),
-            _ => return Err(Error::Schema(format!("is_in met {} instead of its own type", dtype_name(array.data_type())))),
-        };
-        let nulls = array.logical_nulls();
-        let nulls = if unknown { NullBuffer::union(nulls.as_ref(), Some(&NullBuffer::new(bits.clone()))) } else { nulls };
-        Ok(Arc::new(BooleanArray::new(bits, nulls)))
-    }));
+    let typed = by_value(
+        input,
+        DataType::Boolean,
+        Arc::new(move |array| {
+            let bits = match (keys(array)?, &set) {
+                (Keys::Bits(rows), Set::Few(few)) => {
+                    bools(rows.len(), |i| rows.get(i).is_some_and(|v| few.contains(v)))
+                }
+                (Keys::Bits(rows), Set::Bits(set)) => {
+                    bools(rows.len(), |i| rows.get(i).is_some_and(|v| set.contains(v)))
+                }
+                (Keys::Wide(rows), Set::Wide(set)) => {
+                    bools(rows.len(), |i| rows.get(i).is_some_and(|v| set.contains(v)))
+                }
+                (Keys::Text(rows), Set::Bytes(set)) => bools(rows.len(), |i| set.contains(rows.value(i).as_bytes())),
+                (Keys::Bytes(rows), Set::Bytes(set)) => bools(rows.len(), |i| set.contains(rows.value(i))),
+                (Keys::Rows(rows), Set::Bytes(set)) => bools(rows.num_rows(), |i| set.contains(rows.row(i).as_ref())),
+                _ => {
+                    return Err(Error::Schema(format!(
+                        "is_in met {} instead of its own type",
+                        dtype_name(array.data_type())
+                    )));
+                }
+            };
+            let nulls = array.logical_nulls();
+            let nulls =
+                if unknown { NullBuffer::union(nulls.as_ref(), Some(&NullBuffer::new(bits.clone()))) } else { nulls };
+            Ok(Arc::new(BooleanArray::new(bits, nulls)))
+        }),
+    );
     let field = typed.field().clone().with_nullable(nullable);
     Ok(typed.with_field(field))
 }

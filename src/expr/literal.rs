@@ -158,7 +158,9 @@ impl Literal {
                 (Ok(v), _) => Arc::new(Int64Array::from(vec![v])),
                 (_, Ok(v)) => Arc::new(UInt64Array::from(vec![v])),
                 _ => {
-                    return Err(Error::Value(format!("the integer `{v}` has more than 64 bits; use a float or a Decimal")));
+                    return Err(Error::Value(format!(
+                        "the integer `{v}` has more than 64 bits; use a float or a Decimal"
+                    )));
                 }
             },
             Literal::Float(v) => Arc::new(Float64Array::from(vec![*v])),
@@ -184,9 +186,8 @@ impl Literal {
     /// [`Error::Schema`] where the type does not hold the value.
     pub fn array_of(&self, dtype: &DataType) -> Result<ArrayRef> {
         let own = self.array()?;
-        convert::convert(&own, dtype, true, "literal").map_err(|_| {
-            Error::Schema(format!("the value `{}` cannot be {}", self.plain(), dtype_name(dtype)))
-        })
+        convert::convert(&own, dtype, true, "literal")
+            .map_err(|_| Error::Schema(format!("the value `{}` cannot be {}", self.plain(), dtype_name(dtype))))
     }
 
     /// Whether a column of type `dtype` can take the value without loss or change of kind: `fill_null(0)` fills
@@ -240,7 +241,9 @@ impl Literal {
                 column.clone()
             }
             (Literal::Int(v), c) if c.is_decimal() => DataType::Decimal128(digits_of(*v), 0),
-            (Literal::Timestamp { value, unit, tz }, DataType::Timestamp(to, zone)) if tz.is_some() == zone.is_some() => {
+            (Literal::Timestamp { value, unit, tz }, DataType::Timestamp(to, zone))
+                if tz.is_some() == zone.is_some() =>
+            {
                 return Ok(self.in_unit(*value, *unit, *to, zone.clone()));
             }
             (Literal::Date(days), DataType::Timestamp(to, None)) => {
@@ -273,10 +276,7 @@ impl Literal {
     fn in_unit(&self, value: i64, from: TimeUnit, to: TimeUnit, tz: Option<Arc<str>>) -> (Literal, DataType) {
         match in_unit(value, from, to) {
             Some(value) => (Literal::Timestamp { value, unit: to, tz: tz.clone() }, DataType::Timestamp(to, tz)),
-            None => (
-                Literal::Timestamp { value, unit: from, tz: tz.clone() },
-                DataType::Timestamp(from, tz),
-            ),
+            None => (Literal::Timestamp { value, unit: from, tz: tz.clone() }, DataType::Timestamp(from, tz)),
         }
     }
 
@@ -337,7 +337,10 @@ mod tests {
         assert!(!Literal::Int(0).fits(&DataType::Utf8));
         assert!(Literal::Float(0.0).fits(&DataType::Int32));
         assert!(!Literal::Float(0.5).fits(&DataType::Int32));
-        assert!(Literal::Text(String::new()).fits(&DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))));
+        assert!(
+            Literal::Text(String::new())
+                .fits(&DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)))
+        );
         assert!(!Literal::Bool(true).fits(&DataType::Int64));
         assert!(Literal::Decimal { value: 125, scale: 2 }.fits(&DataType::Decimal128(10, 2)));
         assert!(!Literal::Decimal { value: 125, scale: 2 }.fits(&DataType::Decimal128(2, 2)));

@@ -28,10 +28,15 @@ pub(super) fn not(input: Typed, whole: &Expr) -> Result<Typed> {
             dtype_name(&dtype)
         )));
     }
-    Ok(Typed::call(vec![input], dtype, nullable, Arc::new(|values, _| match values {
-        [value] => flipped(value.array()),
-        _ => Err(Error::Schema("`~` has one input".into())),
-    })))
+    Ok(Typed::call(
+        vec![input],
+        dtype,
+        nullable,
+        Arc::new(|values, _| match values {
+            [value] => flipped(value.array()),
+            _ => Err(Error::Schema("`~` has one input".into())),
+        }),
+    ))
 }
 
 fn flipped(array: &ArrayRef) -> Result<ArrayRef> {
@@ -56,18 +61,28 @@ pub(super) fn combine(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
                 let and = op == Operator::And;
                 return Ok(Typed::of(field, true, Step::Guarded { and, inputs: Arc::new([left, right]) }));
             }
-            Ok(Typed::call(vec![left, right], DataType::Boolean, nullable, Arc::new(move |values, rows| match values {
-                [left, right] => Ok(Arc::new(kleene(op, left, right, rows)?)),
-                _ => Err(Error::Schema("logic has two sides".into())),
-            })))
+            Ok(Typed::call(
+                vec![left, right],
+                DataType::Boolean,
+                nullable,
+                Arc::new(move |values, rows| match values {
+                    [left, right] => Ok(Arc::new(kleene(op, left, right, rows)?)),
+                    _ => Err(Error::Schema("logic has two sides".into())),
+                }),
+            ))
         }
         (l, r) if l.is_integer() && r.is_integer() => {
             let Some(dtype) = supertype(l, r) else { return Err(mismatch(whole, &left, &right, "")) };
             let inputs = vec![left.to(&dtype, ""), right.to(&dtype, "")];
-            Ok(Typed::call(inputs, dtype, nullable, Arc::new(move |values, rows| match values {
-                [left, right] => bits(op, &left.rows(rows)?, &right.rows(rows)?),
-                _ => Err(Error::Schema("logic has two sides".into())),
-            })))
+            Ok(Typed::call(
+                inputs,
+                dtype,
+                nullable,
+                Arc::new(move |values, rows| match values {
+                    [left, right] => bits(op, &left.rows(rows)?, &right.rows(rows)?),
+                    _ => Err(Error::Schema("logic has two sides".into())),
+                }),
+            ))
         }
         _ => Err(mismatch(
             whole,
@@ -128,8 +143,7 @@ pub(super) fn guarded(and: bool, inputs: &[Typed; 2], rows: Rows<'_>) -> Result<
     let count = rows.count();
     let left = booleans(&left.value(rows)?, count)?;
     // `false &` and `true |` are decided
-    let open: Vec<u64> =
-        (0..count).filter(|i| left.is_null(*i) || left.value(*i) == and).map(|i| i as u64).collect();
+    let open: Vec<u64> = (0..count).filter(|i| left.is_null(*i) || left.value(*i) == and).map(|i| i as u64).collect();
     if open.is_empty() {
         return Ok(Arc::new(left));
     }

@@ -31,6 +31,7 @@ pub mod functions;
 pub mod literal;
 pub mod parse;
 pub mod prune;
+mod rename;
 pub mod typing;
 
 mod arithmetic;

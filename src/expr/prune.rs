@@ -48,14 +48,18 @@ pub fn may_match(predicate: &Expr, schema: &Schema, stats: &dyn ColumnStats) -> 
 fn never_nan(conjunct: &Expr) -> Option<String> {
     let number = |e: &Expr| matches!(e, Expr::Literal(l) if !matches!(l, Literal::Float(v) if v.is_nan()));
     match conjunct {
-        Expr::Binary { op: Operator::Lt | Operator::LtEq | Operator::Eq, left, right } if number(right) => match &**left {
-            Expr::Column(name) => Some(name.clone()),
-            _ => None,
-        },
-        Expr::Binary { op: Operator::Gt | Operator::GtEq | Operator::Eq, left, right } if number(left) => match &**right {
-            Expr::Column(name) => Some(name.clone()),
-            _ => None,
-        },
+        Expr::Binary { op: Operator::Lt | Operator::LtEq | Operator::Eq, left, right } if number(right) => {
+            match &**left {
+                Expr::Column(name) => Some(name.clone()),
+                _ => None,
+            }
+        }
+        Expr::Binary { op: Operator::Gt | Operator::GtEq | Operator::Eq, left, right } if number(left) => {
+            match &**right {
+                Expr::Column(name) => Some(name.clone()),
+                _ => None,
+            }
+        }
         Expr::IsIn { input, values } if values.iter().all(|v| number(&Expr::Literal(v.clone()))) => match &**input {
             Expr::Column(name) => Some(name.clone()),
             _ => None,
@@ -213,7 +217,8 @@ impl Judge<'_> {
                 falsehood: !op.negated().is_some_and(|not| never(holds(not, &l.low, &r.high))),
             },
             Operator::Eq | Operator::NotEq => {
-                let apart = never(holds(Operator::LtEq, &l.low, &r.high)) || never(holds(Operator::GtEq, &l.high, &r.low));
+                let apart =
+                    never(holds(Operator::LtEq, &l.low, &r.high)) || never(holds(Operator::GtEq, &l.high, &r.low));
                 let fixed = |b: &Bounds, side: &Expr| matches!(side, Expr::Literal(_)) || self.constant(b, side);
                 let same = fixed(&l, left) && fixed(&r, right) && holds(Operator::Eq, &l.low, &r.low) == Some(true);
                 let equal = Can { truth: !apart, falsehood: !same };
@@ -396,7 +401,8 @@ mod tests {
         let rows = random.next(4) as usize;
         macro_rules! column {
             ($t:ty, $choices:expr) => {{
-                let values: Vec<_> = (0..rows).map(|_| if random.next(4) == 0 { None } else { Some(random.of($choices)) }).collect();
+                let values: Vec<_> =
+                    (0..rows).map(|_| if random.next(4) == 0 { None } else { Some(random.of($choices)) }).collect();
                 Arc::new(<$t>::from(values)) as ArrayRef
             }};
         }
@@ -482,7 +488,9 @@ mod tests {
             ("year", Arc::new(Int64Array::from(vec![2024, 2024])), true),
         ])
         .expect("a batch");
-        let may = |text: &str| may_match(&parse_predicate(text).expect("parses"), &batch.schema(), &Of { batch: &batch, nulls: true });
+        let may = |text: &str| {
+            may_match(&parse_predicate(text).expect("parses"), &batch.schema(), &Of { batch: &batch, nulls: true })
+        };
         for (text, expected) in [
             ("i < 10", false),
             ("i <= 10", true),

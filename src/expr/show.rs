@@ -189,7 +189,10 @@ mod tests {
         let sum = a.clone().binary(Operator::Add, b.clone());
         let product = sum.clone().binary(Operator::Multiply, b.clone()).binary(Operator::Subtract, sum);
         assert_eq!(product.to_string(), r#"(col("a") + col("b")) * col("b") - (col("a") + col("b"))"#);
-        assert_eq!(a.clone().cast(arrow::datatypes::DataType::Int8, false).alias("c").to_string(), r#"col("a").cast("int8", strict=False).alias("c")"#);
+        assert_eq!(
+            a.clone().cast(arrow::datatypes::DataType::Int8, false).alias("c").to_string(),
+            r#"col("a").cast("int8", strict=False).alias("c")"#
+        );
         assert_eq!(Expr::lit(2i64).binary(Operator::Power, a.clone()).to_string(), r#"lit(2) ** col("a")"#);
         let twice = small.binary(Operator::Eq, Expr::lit(true));
         assert_eq!(twice.to_string(), r#"(col("a") < 10) == True"#);

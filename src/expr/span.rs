@@ -72,7 +72,9 @@ pub(super) fn combine(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
             let unit = finer(*a, *b);
             Ok(whole_spans(op, left, right, unit, Duration(unit), whole))
         }
-        (FloorDivide, Duration(a), Duration(b)) => Ok(whole_spans(op, left, right, finer(*a, *b), DataType::Int64, whole)),
+        (FloorDivide, Duration(a), Duration(b)) => {
+            Ok(whole_spans(op, left, right, finer(*a, *b), DataType::Int64, whole))
+        }
         (Remainder, Duration(a), Duration(b)) => {
             let unit = finer(*a, *b);
             Ok(whole_spans(op, left, right, unit, Duration(unit), whole))
@@ -86,14 +88,21 @@ pub(super) fn combine(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
                         let array = cast(&integers(v.array())?, &DataType::Float64)?;
                         Ok(if v.is_one() { Value::One(array) } else { Value::Rows(array) })
                     };
-                    super::arithmetic::pairs::<Float64Type, Float64Type>(&float(l)?, &float(r)?, rows, |a, b| Ok(a / b * ratio))
+                    super::arithmetic::pairs::<Float64Type, Float64Type>(&float(l)?, &float(r)?, rows, |a, b| {
+                        Ok(a / b * ratio)
+                    })
                 })
             });
             Ok(Typed::call(vec![left, right], DataType::Float64, nullable, run))
         }
         (Multiply | Divide | FloorDivide, Duration(_), n) if n.is_numeric() => scaled(op, left, right, whole),
         (Multiply, n, Duration(_)) if n.is_numeric() => scaled(op, right, left, whole),
-        _ => Err(mismatch(whole, &left, &right, "dates and timestamps take `-` with one another, and `+` or `-` with durations")),
+        _ => Err(mismatch(
+            whole,
+            &left,
+            &right,
+            "dates and timestamps take `-` with one another, and `+` or `-` with durations",
+        )),
     }
 }
 

@@ -80,10 +80,16 @@ impl Rows<'_> {
 pub(super) enum Step {
     Column(usize),
     Constant(ArrayRef),
-    Call { inputs: Vec<Typed>, run: Run },
+    Call {
+        inputs: Vec<Typed>,
+        run: Run,
+    },
     Branch(Arc<branch::Branch>),
     /// `left op right` where the right side can fail: it is evaluated only where the left side leaves the answer open.
-    Guarded { and: bool, inputs: Arc<[Typed; 2]> },
+    Guarded {
+        and: bool,
+        inputs: Arc<[Typed; 2]>,
+    },
 }
 
 /// An expression whose names and types are settled; evaluates batches of the schema that it was resolved against.
@@ -151,7 +157,9 @@ pub fn resolve_all(exprs: &[Expr], schema: &Schema) -> Result<Vec<Typed>> {
 }
 
 pub(super) fn twice(name: &str, expr: &Expr) -> Error {
-    Error::Schema(format!("two results are named `{name}`; give one another name, such as `{expr}`.alias(\"{name}_2\")"))
+    Error::Schema(format!(
+        "two results are named `{name}`; give one another name, such as `{expr}`.alias(\"{name}_2\")"
+    ))
 }
 
 /// The recursive part; its depth is bounded by `check_extent`.
@@ -429,7 +437,8 @@ impl Typed {
 pub(super) fn meet(left: Typed, right: Typed, whole: &Expr) -> Result<(Typed, Typed)> {
     let (left, right) = (left.plain(), right.plain());
     let adapted = |constant: &Literal, other: &Typed| -> Result<Typed> {
-        let (literal, dtype) = constant.meet(other.dtype()).map_err(|e| e.context(format!("`{}`", shortened(whole))))?;
+        let (literal, dtype) =
+            constant.meet(other.dtype()).map_err(|e| e.context(format!("`{}`", shortened(whole))))?;
         Typed::constant_of(&literal, &dtype)
     };
     Ok(match (left.literal(), right.literal()) {

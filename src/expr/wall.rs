@@ -178,7 +178,10 @@ mod tests {
             let (y, m, d) = civil(day);
             assert_eq!(days(y, m, d), day);
             let chrono = NaiveDate::from_num_days_from_ce_opt((day + FROM_CE) as i32).expect("in range");
-            assert_eq!(chrono.to_string(), format!("{}{y:0w$}-{m:02}-{d:02}", if y < 0 { "" } else { "" }, w = if y < 0 { 5 } else { 4 }));
+            assert_eq!(
+                chrono.to_string(),
+                format!("{}{y:0w$}-{m:02}-{d:02}", if y < 0 { "" } else { "" }, w = if y < 0 { 5 } else { 4 })
+            );
         }
         assert_eq!(civil(0), (1970, 1, 1));
         assert_eq!(civil(-1), (1969, 12, 31));

@@ -6,12 +6,13 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::context::Cancel;
 use crate::error::{Error, Result};
 
 /// A thing of known size whose bytes can be read at any position, from any thread.
@@ -38,6 +39,19 @@ pub trait ReadAt: Send + Sync + Debug {
         false
     }
 
+    /// The same thing with nothing open, to be kept in a description between runs; `None` where nothing is open.
+    fn closed(&self) -> Option<Arc<dyn ReadAt>> {
+        None
+    }
+
+    /// A handle for one run; `None` where this one serves.
+    ///
+    /// # Errors
+    /// The system's, and [`Error::Stream`] if the file is not the one that was described.
+    fn reopened(&self) -> Result<Option<Arc<dyn ReadAt>>> {
+        Ok(None)
+    }
+
     /// Fills `into` from `offset`.
     ///
     /// # Errors
@@ -61,8 +75,9 @@ pub trait ReadAt: Send + Sync + Debug {
 pub struct Disk {
     name: String,
     path: PathBuf,
-    file: File,
+    file: Option<File>,
     size: u64,
+    identity: (u64, u64, i64, i64),
 }
 
 impl Disk {
@@ -77,7 +92,8 @@ impl Disk {
         if meta.is_dir() {
             return Err(Error::io(&name, io::Error::from_raw_os_error(libc::EISDIR)));
         }
-        Ok(Self { name, path: path.to_owned(), file, size: meta.len() })
+        let identity = (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec());
+        Ok(Self { name, path: path.to_owned(), file: Some(file), size: meta.len(), identity })
     }
 }
 
@@ -91,8 +107,11 @@ impl ReadAt for Disk {
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<usize> {
+        let Some(file) = &self.file else {
+            return Err(Error::Stream(format!("{}: not open", self.name)));
+        };
         loop {
-            match self.file.read_at(into, offset) {
+            match file.read_at(into, offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => return other.map_err(|e| Error::io(&self.name, e)),
             }
@@ -101,6 +120,22 @@ impl ReadAt for Disk {
 
     fn path(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+
+    fn closed(&self) -> Option<Arc<dyn ReadAt>> {
+        let Self { name, path, size, identity, .. } = self;
+        Some(Arc::new(Self { name: name.clone(), path: path.clone(), file: None, size: *size, identity: *identity }))
+    }
+
+    fn reopened(&self) -> Result<Option<Arc<dyn ReadAt>>> {
+        let fresh = Self::open(&self.path)?;
+        if (fresh.identity, fresh.size) != (self.identity, self.size) {
+            return Err(Error::Stream(format!(
+                "{}: changed since the stream was made; make the stream again",
+                self.name
+            )));
+        }
+        Ok(Some(Arc::new(fresh)))
     }
 }
 
@@ -135,19 +170,49 @@ impl ReadAt for InMemory {
     }
 }
 
+/// Where a reader that waits learns which run it works for; shared by the input and its reader.
+#[derive(Debug, Clone, Default)]
+pub struct CancelSlot(Arc<Mutex<Option<Cancel>>>);
+
+impl CancelSlot {
+    /// From now on, `cancel` ends the waiting.
+    pub fn set(&self, cancel: &Cancel) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancel.clone());
+    }
+
+    /// Whether the run, if there is one yet, was ended.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Cancel::is_cancelled)
+    }
+}
+
 /// Bytes that come once, in order: a pipe, a socket, stdin, a file object that cannot seek.
 ///
 /// `read` gives what there is when it would otherwise block, and 0 at the end only.
 pub struct Live {
     name: String,
     on_consumer: bool,
+    cancel: CancelSlot,
     reader: Mutex<Option<Box<dyn Read + Send>>>,
 }
 
 impl Live {
     /// A live input called `name` in errors.
     pub fn new(name: impl Into<String>, on_consumer: bool, reader: Box<dyn Read + Send>) -> Self {
-        Self { name: name.into(), on_consumer, reader: Mutex::new(Some(reader)) }
+        Self { name: name.into(), on_consumer, cancel: CancelSlot::default(), reader: Mutex::new(Some(reader)) }
+    }
+
+    /// The same input, whose reader waits on `slot`.
+    #[must_use]
+    pub fn with_slot(mut self, slot: CancelSlot) -> Self {
+        self.cancel = slot;
+        self
+    }
+
+    /// Tells the reader which run it works for: once `cancel` is set, a read that waits fails with
+    /// [`Error::Cancelled`]. To be called by whoever starts the run, before it reads.
+    pub fn cancel_with(&self, cancel: &Cancel) {
+        self.cancel.set(cancel);
     }
 
     /// The name, as the user gave it.

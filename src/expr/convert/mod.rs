@@ -104,7 +104,11 @@ pub fn convert(array: &ArrayRef, to: &DataType, strict: bool, column: &str) -> R
                     return Err(Error::value_in(
                         column,
                         "",
-                        format!("column `{column}`: cannot cast {} to {}: {e}", dtype_name(array.data_type()), dtype_name(to)),
+                        format!(
+                            "column `{column}`: cannot cast {} to {}: {e}",
+                            dtype_name(array.data_type()),
+                            dtype_name(to)
+                        ),
                     ));
                 }
                 Err(e) => return Err(e.into()),
@@ -113,7 +117,8 @@ pub fn convert(array: &ArrayRef, to: &DataType, strict: bool, column: &str) -> R
     };
     if strict && done.logical_null_count() > array.logical_null_count() {
         let (before, after) = (array.logical_nulls(), done.logical_nulls());
-        let is_null = |nulls: &Option<arrow::buffer::NullBuffer>, row: usize| nulls.as_ref().is_some_and(|n| n.is_null(row));
+        let is_null =
+            |nulls: &Option<arrow::buffer::NullBuffer>, row: usize| nulls.as_ref().is_some_and(|n| n.is_null(row));
         let lost = (0..array.len()).find(|row| is_null(&after, *row) && !is_null(&before, *row));
         let value = lost.map(|row| shown(array, row)).unwrap_or_default();
         return Err(cannot(column, &value, to));

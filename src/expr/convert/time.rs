@@ -174,7 +174,13 @@ fn write(array: &ArrayRef) -> Result<ArrayRef> {
                 write_time(&mut line, nanos, 0);
                 let rest = nanos.rem_euclid(1_000_000_000);
                 if rest > 0 {
-                    let width = if rest % 1_000_000 == 0 { 3 } else if rest % 1_000 == 0 { 6 } else { 9 };
+                    let width = if rest % 1_000_000 == 0 {
+                        3
+                    } else if rest % 1_000 == 0 {
+                        6
+                    } else {
+                        9
+                    };
                     write_fraction(&mut line, rest, width);
                 }
             }
@@ -257,9 +263,17 @@ mod tests {
     #[test]
     fn timestamps_are_written_as_peers_do() {
         let micros: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_706_704_496_789_123), Some(-1), None]));
-        let stamps = labelled(micros.as_primitive::<Int64Type>().clone(), &parse_dtype("timestamp[us]").expect("a dtype")).expect("labels");
-        assert_eq!(texts(&to(stamps.clone(), "string")), [Some("2024-01-31 12:34:56.789123"), Some("1969-12-31 23:59:59.999999"), None]);
-        assert_eq!(texts(&to(to(stamps.clone(), "timestamp[ms]"), "string")), [Some("2024-01-31 12:34:56.789"), Some("1969-12-31 23:59:59.999"), None]);
+        let stamps =
+            labelled(micros.as_primitive::<Int64Type>().clone(), &parse_dtype("timestamp[us]").expect("a dtype"))
+                .expect("labels");
+        assert_eq!(
+            texts(&to(stamps.clone(), "string")),
+            [Some("2024-01-31 12:34:56.789123"), Some("1969-12-31 23:59:59.999999"), None]
+        );
+        assert_eq!(
+            texts(&to(to(stamps.clone(), "timestamp[ms]"), "string")),
+            [Some("2024-01-31 12:34:56.789"), Some("1969-12-31 23:59:59.999"), None]
+        );
         let berlin = to(stamps.clone(), "timestamp[us, tz=Europe/Berlin]");
         assert_eq!(texts(&to(berlin.clone(), "string"))[0], Some("2024-01-31 13:34:56.789123+01:00"));
         assert_eq!(texts(&to(to(stamps.clone(), "date32"), "string")), [Some("2024-01-31"), Some("1969-12-31"), None]);
@@ -269,13 +283,20 @@ mod tests {
 
     #[test]
     fn text_is_read() {
-        let text: ArrayRef = Arc::new(StringArray::from(vec![Some("2024-01-31 12:00:00+01:00"), Some("2024-07-01"), Some("x"), None]));
+        let text: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("2024-01-31 12:00:00+01:00"), Some("2024-07-01"), Some("x"), None]));
         let utc = to(text.clone(), "timestamp[s, tz=Europe/Berlin]");
-        assert_eq!(integers(&utc).expect("integers").iter().collect::<Vec<_>>(), [Some(1_706_698_800), Some(1_719_784_800), None, None]);
+        assert_eq!(
+            integers(&utc).expect("integers").iter().collect::<Vec<_>>(),
+            [Some(1_706_698_800), Some(1_719_784_800), None, None]
+        );
         assert_eq!(to(text.clone(), "timestamp[s]").null_count(), 3);
         assert_eq!(to(text.clone(), "date32").null_count(), 3);
         let failed = convert(&text, &DataType::Date32, true, "when").expect_err("the first has a time");
-        assert_eq!(failed.to_string(), "column `when`: cannot cast `2024-01-31 12:00:00+01:00` to date32; strict=False makes it null");
+        assert_eq!(
+            failed.to_string(),
+            "column `when`: cannot cast `2024-01-31 12:00:00+01:00` to date32; strict=False makes it null"
+        );
     }
 
     #[test]

@@ -58,17 +58,22 @@ fn first_present(call: Call<'_>) -> Result<Typed> {
         return Err(Error::Schema(format!("`{whole}`: {} cannot be filled with a constant", dtype_name(&dtype))));
     }
     let nullable = inputs.iter().all(Typed::nullable);
-    Ok(Typed::call(inputs, dtype, nullable, Arc::new(|values, rows| {
-        let mut values = values.iter();
-        let Some(first) = values.next() else { return Err(Error::Schema("coalesce takes inputs".into())) };
-        let mut found: ArrayRef = first.rows(rows)?;
-        for next in values {
-            if found.logical_null_count() == 0 {
-                break;
+    Ok(Typed::call(
+        inputs,
+        dtype,
+        nullable,
+        Arc::new(|values, rows| {
+            let mut values = values.iter();
+            let Some(first) = values.next() else { return Err(Error::Schema("coalesce takes inputs".into())) };
+            let mut found: ArrayRef = first.rows(rows)?;
+            for next in values {
+                if found.logical_null_count() == 0 {
+                    break;
+                }
+                let present = boolean::is_not_null(&found)?;
+                found = zip(&present, &Value::Rows(found.clone()), next)?;
             }
-            let present = boolean::is_not_null(&found)?;
-            found = zip(&present, &Value::Rows(found.clone()), next)?;
-        }
-        Ok(found)
-    })))
+            Ok(found)
+        }),
+    ))
 }

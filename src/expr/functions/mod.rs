@@ -202,11 +202,7 @@ impl Call<'_> {
 }
 
 /// A call over the array of its one input.
-fn unary(
-    input: Typed,
-    dtype: DataType,
-    f: impl Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync + 'static,
-) -> Typed {
+fn unary(input: Typed, dtype: DataType, f: impl Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync + 'static) -> Typed {
     let nullable = input.nullable();
     Typed::call(vec![input], dtype, nullable, Arc::new(move |values, _| one(values).and_then(&f)))
 }
@@ -245,10 +241,32 @@ mod tests {
         use arrow::array::{Array, RecordBatch, new_empty_array, new_null_array};
         use arrow::datatypes::{Field, Schema};
         let names = [
-            "null", "bool", "int8", "int64", "uint8", "uint64", "float16", "float32", "float64", "string", "binary",
-            "date32", "date64", "timestamp[s]", "timestamp[ns]", "timestamp[us, tz=Europe/Berlin]", "time32[ms]",
-            "time64[ns]", "duration[ms]", "decimal128(10, 2)", "decimal256(50, 2)", "list<int64>", "struct<a: int64>",
-            "dictionary<int8, string>", "fixed_size_binary[4]", "month_day_nano_interval",
+            "null",
+            "bool",
+            "int8",
+            "int64",
+            "uint8",
+            "uint64",
+            "float16",
+            "float32",
+            "float64",
+            "string",
+            "binary",
+            "date32",
+            "date64",
+            "timestamp[s]",
+            "timestamp[ns]",
+            "timestamp[us, tz=Europe/Berlin]",
+            "time32[ms]",
+            "time64[ns]",
+            "duration[ms]",
+            "decimal128(10, 2)",
+            "decimal256(50, 2)",
+            "list<int64>",
+            "struct<a: int64>",
+            "dictionary<int8, string>",
+            "fixed_size_binary[4]",
+            "month_day_nano_interval",
         ];
         let mut answered = 0;
         for name in names {
@@ -257,7 +275,13 @@ mod tests {
             let zero = dtype.is_numeric().then(|| Literal::Int(0).array_of(&dtype).ok()).flatten();
             let arrays = [Some(new_empty_array(&dtype)), Some(new_null_array(&dtype, 3)), zero];
             for function in all() {
-                for extra in [vec![], vec![Expr::lit("a")], vec![Expr::lit(1i64)], vec![Expr::lit("1d")], vec![Expr::lit("a"), Expr::lit("b")]] {
+                for extra in [
+                    vec![],
+                    vec![Expr::lit("a")],
+                    vec![Expr::lit(1i64)],
+                    vec![Expr::lit("1d")],
+                    vec![Expr::lit("a"), Expr::lit("b")],
+                ] {
                     let mut args = vec![Expr::col("x")];
                     args.extend(extra);
                     let Ok(expr) = Expr::call(function.name, args) else { continue };

@@ -1,0 +1,317 @@
+//! The plan as something that runs: *pieces → steps* in the workers, the rest in order on the consumer's thread.
+//!
+//! Lowering happens with the first pull of a run, because the schema behind a function that nobody described is known
+//! only when its first result is there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::optimize::{From, Optimized, optimize};
+use super::verb::{Bound, Verb};
+use super::{Plan, Root};
+use crate::context::Context;
+use crate::dtype::dtype_name;
+use crate::error::{Error, Result};
+use crate::expr::aggregate::resolve_aggregates;
+use crate::piece::{Collect, Held, Pieces, Pull, Step};
+use crate::stage::aggregate::Aggregate;
+use crate::stage::exchange;
+use crate::stage::filter::Filter;
+use crate::stage::head::{Head, Skip};
+use crate::stage::map::{Kind, Map};
+use crate::stage::project::Project;
+use crate::stage::rebatch::Rebatch;
+use crate::stage::row_index::{RowIndex, indexed};
+use crate::stage::stepped::{Stepped, through};
+
+/// Batches on their way through the plan.
+enum Flow {
+    /// Still in the workers: pieces and the steps on them.
+    Parallel { pieces: Arc<dyn Pieces>, steps: Vec<Arc<dyn Step>>, on_consumer: bool },
+    /// On the consumer's thread.
+    Serial(Pull),
+}
+
+impl Flow {
+    fn step(self, step: Arc<dyn Step>, context: &Arc<Context>) -> Flow {
+        match self {
+            Flow::Parallel { pieces, mut steps, on_consumer } => {
+                steps.push(step);
+                Flow::Parallel { pieces, steps, on_consumer }
+            }
+            Flow::Serial(pull) => {
+                let context = context.clone();
+                let steps = [step];
+                let one = move |held: Result<Held>| held.and_then(|h| through(&steps, h, &context)).transpose();
+                Flow::Serial(Box::new(pull.filter_map(one)))
+            }
+        }
+    }
+
+    fn pull(self, context: &Arc<Context>) -> Pull {
+        match self {
+            Flow::Parallel { pieces, steps, on_consumer } => {
+                exchange::rows(Stepped::new(pieces, steps), on_consumer, context)
+            }
+            Flow::Serial(pull) => pull,
+        }
+    }
+
+    fn fill<C: Collect>(self, collector: C, context: &Arc<Context>) -> Result<C::Done> {
+        match self {
+            Flow::Parallel { pieces, steps, on_consumer } => {
+                exchange::fill(Stepped::new(pieces, steps), collector, on_consumer, context)
+            }
+            Flow::Serial(pull) => exchange::drain(pull, collector, context),
+        }
+    }
+}
+
+/// A run of a plan: batches, pulled one at a time on one thread.
+pub struct Run {
+    context: Arc<Context>,
+    state: State,
+    schema: Option<SchemaRef>,
+}
+
+enum State {
+    Waiting(Plan),
+    Going(Pull),
+    Ended,
+}
+
+impl Run {
+    /// A run that has not begun: nothing is opened or started before the first [`Run::pull`].
+    pub fn new(plan: Plan, interrupt: fn() -> Result<()>) -> Self {
+        let context = Context::new(plan.options.clone(), interrupt);
+        Self { context, state: State::Waiting(plan), schema: None }
+    }
+
+    /// What the run shares with its parts: counters, memory.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The schema of every batch, once the run has begun.
+    pub fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
+    }
+
+    /// Begins the run as far as its schema needs.
+    ///
+    /// # Errors
+    /// Whatever opening the sources meets, and a described function's first result.
+    pub fn begin(&mut self) -> Result<SchemaRef> {
+        if let State::Waiting(plan) = std::mem::replace(&mut self.state, State::Ended) {
+            let (schema, flow) = lower(&optimize(&plan, None)?, &self.context)?;
+            self.schema = Some(schema);
+            self.state = State::Going(flow.pull(&self.context));
+        }
+        self.schema.clone().ok_or_else(|| Error::Stream("the run has ended".into()))
+    }
+
+    /// The next batch; `None` at the end, and ever after.
+    ///
+    /// # Errors
+    /// The first that any part of the run meets; the run is then over.
+    pub fn pull(&mut self) -> Result<Option<Held>> {
+        if matches!(self.state, State::Waiting(_)) {
+            self.begin()?;
+        }
+        let State::Going(pull) = &mut self.state else { return Ok(None) };
+        loop {
+            match pull.next() {
+                Some(Ok(held)) if held.batch.num_rows() == 0 => {}
+                Some(Ok(held)) => {
+                    let stats = &self.context.stats;
+                    stats.rows_out.fetch_add(held.batch.num_rows() as u64, Relaxed);
+                    stats.bytes_out.fetch_add(held.lease.bytes() as u64, Relaxed);
+                    return Ok(Some(held));
+                }
+                Some(Err(e)) => {
+                    self.close();
+                    return Err(e);
+                }
+                None => {
+                    self.close();
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Ends the run: when this returns, its threads are gone and its files closed.
+    pub fn close(&mut self) {
+        self.context.cancel.cancel();
+        self.state = State::Ended;
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Plan {
+    /// The number of rows: from metadata where that is exact, else by a run that needs no column of the result.
+    ///
+    /// # Errors
+    /// Whatever the run meets.
+    pub fn count(&self, interrupt: fn() -> Result<()>) -> Result<u64> {
+        if let Some(rows) = self.counted()? {
+            return Ok(rows);
+        }
+        let context = Context::new(self.options.clone(), interrupt);
+        let (_, flow) = lower(&optimize(self, Some(BTreeSet::new()))?, &context)?;
+        flow.pull(&context).try_fold(0, |rows, held| Ok(rows + held?.batch.num_rows() as u64))
+    }
+
+    /// The number of rows, where metadata tells.
+    fn counted(&self) -> Result<Option<u64>> {
+        let mut rows = match &self.root {
+            Root::Scan(scan) => scan.source()?.rows()?,
+            Root::Concat(plans) => plans
+                .iter()
+                .map(Plan::counted)
+                .try_fold(Some(0u64), |sum, rows| Ok::<_, Error>(rows?.and_then(|rows| sum.map(|sum| sum + rows))))?,
+        };
+        for verb in self.verbs.iter() {
+            rows = match &**verb {
+                Verb::Head(n) => rows.map(|rows| rows.min(*n)),
+                Verb::Skip(n) => rows.map(|rows| rows.saturating_sub(*n)),
+                Verb::Aggregate(_) => Some(1),
+                verb if verb.keeps_rows() => rows,
+                _ => None,
+            };
+        }
+        Ok(rows)
+    }
+
+    /// Runs the plan into `collector`, which is made when the schema is known.
+    ///
+    /// # Errors
+    /// The first that any part of it meets; the collector is then dropped unfinished.
+    pub fn collect<C: Collect>(
+        &self,
+        context: &Arc<Context>,
+        collector: impl FnOnce(&SchemaRef, &Arc<Context>) -> Result<C>,
+    ) -> Result<C::Done> {
+        let (schema, flow) = lower(&optimize(self, None)?, context)?;
+        let collector = collector(&schema, context)?;
+        flow.fill(collector, context)
+    }
+}
+
+fn lower(plan: &Optimized, context: &Arc<Context>) -> Result<(SchemaRef, Flow)> {
+    let (mut schema, mut flow) = match &plan.root {
+        From::Source(source) => {
+            let pieces = source.clone().start(None, context)?;
+            let on_consumer = source.on_consumer();
+            (source.schema(), Flow::Parallel { pieces, steps: Vec::new(), on_consumer })
+        }
+        From::Concat(inputs) => concat(inputs, context)?,
+    };
+    for verb in &plan.verbs {
+        (schema, flow) = add(verb, schema, flow, context)?;
+    }
+    Ok((schema, flow))
+}
+
+/// The flow with one verb more.
+fn add(verb: &Verb, schema: SchemaRef, flow: Flow, context: &Arc<Context>) -> Result<(SchemaRef, Flow)> {
+    match verb.bind(&schema, true)? {
+        Some(Bound::Filter(predicates)) => return Ok((schema, flow.step(Arc::new(Filter::new(predicates)), context))),
+        Some(Bound::Project(columns)) => {
+            let project = Project::new(columns);
+            return Ok((project.schema(), flow.step(Arc::new(project), context)));
+        }
+        None => {}
+    }
+    if let Verb::Aggregate(exprs) = verb {
+        let aggregation = resolve_aggregates(exprs, &schema)?;
+        let schema = aggregation.schema();
+        let row = flow.fill(Aggregate::new(aggregation, context)?, context)?;
+        return Ok((schema, Flow::Serial(Box::new(std::iter::once(Ok(row))))));
+    }
+    let pull = flow.pull(context);
+    let (schema, pull): (SchemaRef, Pull) = match verb {
+        Verb::Head(n) => (schema, Box::new(Head::new(pull, *n))),
+        Verb::Skip(n) => (schema, Box::new(Skip::new(pull, *n))),
+        Verb::RowIndex(name) => {
+            let schema = indexed(&schema, name)?;
+            (schema.clone(), Box::new(RowIndex::new(pull, schema)))
+        }
+        Verb::Rebatch { rows, drop_last } => (schema, Box::new(Rebatch::new(pull, *rows, *drop_last))),
+        Verb::Map { call, kind, schema: given } => {
+            let mut map = Map::new(pull, call.clone(), *kind, given.clone(), context);
+            let schema = if *kind == Kind::Map { map.decide(&schema)? } else { schema };
+            (schema, Box::new(map))
+        }
+        other => return Err(Error::Stream(format!("internal error: {} is not lowered", other.name()))),
+    };
+    Ok((schema, Flow::Serial(pull)))
+}
+
+/// The inputs one after the other, each lowered when the one before it has ended.
+fn concat(inputs: &[Optimized], context: &Arc<Context>) -> Result<(SchemaRef, Flow)> {
+    let mut lowered = inputs.iter().map(|input| lower(input, context)).collect::<Result<Vec<_>>>()?;
+    let schemas: Vec<SchemaRef> = lowered.iter().map(|(schema, _)| schema.clone()).collect();
+    let schema = agree(schemas.iter())?.ok_or_else(|| Error::Value("concat: expected at least one stream".into()))?;
+    let context = context.clone();
+    let pulls = lowered.drain(..).map(|(_, flow)| flow).collect::<Vec<_>>().into_iter();
+    let wanted = schema.clone();
+    let rows = pulls.flat_map(move |flow| flow.pull(&context)).map(move |held| {
+        held.and_then(|mut held| {
+            let rows = held.batch.num_rows();
+            held.batch = crate::batch::with_columns(wanted.clone(), held.batch.columns().to_vec(), rows)?;
+            Ok(held)
+        })
+    });
+    Ok((schema, Flow::Serial(Box::new(rows))))
+}
+
+/// The schema that all of `plans` share; `None` where only running one of them tells.
+///
+/// # Errors
+/// Plans whose columns differ.
+pub(super) fn agreed(plans: &[Plan]) -> Result<Option<SchemaRef>> {
+    let schemas = plans.iter().map(Plan::schema).collect::<Result<Vec<_>>>()?;
+    if schemas.iter().any(Option::is_none) {
+        return Ok(None);
+    }
+    agree(schemas.iter().flatten())
+}
+
+fn agree<'a>(schemas: impl Iterator<Item = &'a SchemaRef>) -> Result<Option<SchemaRef>> {
+    let mut first: Option<&SchemaRef> = None;
+    for (i, schema) in schemas.enumerate() {
+        let Some(first) = first else {
+            first = Some(schema);
+            continue;
+        };
+        let said =
+            |s: &Schema| s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>();
+        if said(first) != said(schema) {
+            return Err(Error::Schema(format!(
+                "concat: stream {} has other columns than the first: expected {}, found {}; select, rename or cast them",
+                i + 1,
+                listed(first),
+                listed(schema)
+            )));
+        }
+    }
+    Ok(first.map(|schema| {
+        let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        Arc::new(Schema::new(fields))
+    }))
+}
+
+fn listed(schema: &Schema) -> String {
+    let all: Vec<String> =
+        schema.fields().iter().map(|f| format!("`{}`: {}", f.name(), dtype_name(f.data_type()))).collect();
+    all.join(", ")
+}

@@ -1,0 +1,273 @@
+//! One CSV input as it was found: names, types, dialect; and how its bytes are reached.
+
+use std::collections::VecDeque;
+use std::io::{self, Cursor, Read};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arrow::datatypes::{DataType, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::format::{Compression, CsvDialect, OnError};
+use crate::memory::Holder;
+use crate::piece::Place;
+use crate::source::inflate::{Room, inflate};
+use crate::source::read_at::{Input, ReadAt};
+
+use super::column::{Nulls, Writing};
+use super::cut::{Cut, Cutter, own};
+use super::header::first_record;
+
+/// What all runs over an input share.
+#[derive(Debug)]
+pub(super) struct File {
+    /// The name, as the user gave it.
+    pub(super) name: String,
+    /// The bytes.
+    pub(super) input: Input,
+    /// How records and fields are told apart.
+    pub(super) dialect: CsvDialect,
+    /// Whether the first record is a header.
+    pub(super) has_header: bool,
+    /// The schema that the caller gave, for the header to be held against.
+    pub(super) given: Option<SchemaRef>,
+    /// Lines in front of the header.
+    pub(super) skip_rows: u64,
+    /// The final names of all columns.
+    pub(super) names: Vec<String>,
+    /// Their types.
+    pub(super) types: Vec<DataType>,
+    /// Their nulls.
+    pub(super) nulls: Vec<Nulls>,
+    /// How values are written.
+    pub(super) writing: Arc<Writing>,
+    /// What becomes of what cannot be read.
+    pub(super) on_error: OnError,
+    /// How the types came about, for `explain()`.
+    pub(super) origin: String,
+    /// What was read of a live input to infer its schema, for the one run that there can be.
+    pub(super) kept: Mutex<Option<Kept>>,
+    /// The size of pieces, where a test sets it.
+    pub(super) piece_bytes: Option<usize>,
+    /// How the input is compressed, once somebody asked.
+    pub(super) compression: OnceLock<Option<Compression>>,
+}
+
+/// A live input of which some was read.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// The rest.
+    pub(super) cutter: Cutter,
+    /// What was read.
+    pub(super) cuts: VecDeque<Cut>,
+    /// What the decoder holds.
+    pub(super) room: Room,
+}
+
+impl File {
+    /// Whether a seekable input is compressed; a live one is not asked.
+    pub(super) fn is_compressed(&self) -> Result<bool> {
+        match (&self.input, self.compression.get()) {
+            (Input::Live(_), _) => Ok(false),
+            (_, Some(known)) => Ok(known.is_some()),
+            (Input::Seekable(at), None) => {
+                let known = compression_of(at.as_ref())?;
+                Ok(self.compression.get_or_init(|| known).is_some())
+            }
+        }
+    }
+
+    /// Brings a fresh cutter behind the header, which must fit what is known.
+    pub(super) fn behind_header(&self, cutter: &mut Cutter, memory: Option<&Holder>) -> Result<()> {
+        cutter.prologue(self.skip_rows, memory)?;
+        if !self.has_header {
+            return Ok(());
+        }
+        let Some(cut) = cutter.first(memory)? else { return Ok(()) };
+        let found = first_record(&self.name, &cut, &self.dialect)?;
+        if !found.is_empty() && found.len() != self.names.len() {
+            return Err(Error::Schema(format!(
+                "{}:{}: expected a header of {} columns, found {} (`{}`); {}",
+                self.name,
+                cut.line,
+                self.names.len(),
+                found.len(),
+                found.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("`, `"),
+                if self.given.is_some() { "pass a schema that names them all" } else { "did the file change?" },
+            )));
+        }
+        if let Some(given) = &self.given {
+            let expected: Vec<&str> = given.fields().iter().map(|f| f.name().as_str()).collect();
+            let sorted = |mut names: Vec<String>| {
+                names.sort_unstable();
+                names
+            };
+            let expected = expected.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            if found != expected && sorted(found.clone()) == sorted(expected) {
+                return Err(Error::Schema(format!(
+                    "{}:{}: the header names the columns of the schema in another order: `{}`; \
+                     expected the order of the file, name them so in schema, or pass dtypes instead",
+                    self.name,
+                    cut.line,
+                    found.join("`, `"),
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The way to a file's text.
+#[derive(Debug)]
+pub(super) enum Feed {
+    /// Nothing was read yet.
+    Closed(Unread),
+    /// Being cut.
+    Open(Cutter),
+    /// Opening failed.
+    Gone,
+}
+
+/// An input of which nothing was read.
+pub(super) enum Unread {
+    /// Can be read anywhere.
+    Seekable(Arc<dyn ReadAt>),
+    /// Can be read once.
+    Live(Box<dyn Read + Send>),
+}
+
+impl std::fmt::Debug for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unread::Seekable(_) => "Seekable",
+            Unread::Live(_) => "Live",
+        })
+    }
+}
+
+impl Unread {
+    /// The bytes of `input`; those of a live one are taken.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] if they were taken before.
+    pub(super) fn of(input: &Input) -> Result<Self> {
+        match input {
+            Input::Seekable(at) => Ok(Unread::Seekable(at.reopened()?.unwrap_or_else(|| at.clone()))),
+            Input::Live(live) => match live.take() {
+                Some(reader) => Ok(Unread::Live(reader)),
+                None => Err(once(live.name())),
+            },
+        }
+    }
+
+    /// A cutter over the text, decompressed, that begins at `from` if the input can be read from there.
+    ///
+    /// # Errors
+    /// The input's; [`Error::NotImplemented`] for a compression that is not built.
+    pub(super) fn open(self, name: &str, dialect: &CsvDialect, from: u64, room: &Room) -> Result<Cutter> {
+        let (reader, compression, live): (Box<dyn Read + Send>, _, _) = match self {
+            Unread::Seekable(at) => {
+                let compression = compression_of(at.as_ref())?;
+                let offset = if compression.is_some() { 0 } else { from };
+                (Box::new(FromOffset { at, offset }), compression, false)
+            }
+            Unread::Live(mut reader) => {
+                let head = head_of(&mut *reader).map_err(|e| own(name, e))?;
+                let compression = Compression::of_magic(&head);
+                (Box::new(Cursor::new(head).chain(reader)), compression, true)
+            }
+        };
+        let text = match compression {
+            Some(compression) => inflate(name, compression, reader, room)?,
+            None => reader,
+        };
+        Ok(Cutter::new(name, text, live, compression.is_some(), dialect.clone()))
+    }
+}
+
+impl Feed {
+    /// Whether something was read.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Feed::Open(_))
+    }
+
+    /// The cutter, and whether it was made just now.
+    ///
+    /// # Errors
+    /// The input's.
+    pub(super) fn open(&mut self, file: &File, from: Option<&Place>, holder: &Holder) -> Result<(&mut Cutter, bool)> {
+        let mut fresh = false;
+        if matches!(self, Feed::Closed(_))
+            && let Feed::Closed(unread) = std::mem::replace(self, Feed::Gone)
+        {
+            let room = Room::default();
+            room.bind(holder)?;
+            *self = Feed::Open(unread.open(&file.name, &file.dialect, from.map_or(0, |p| p.start), &room)?);
+            fresh = true;
+        }
+        match self {
+            Feed::Open(cutter) => Ok((cutter, fresh)),
+            _ => Err(Error::Stream(format!("{}: could not be opened before", file.name))),
+        }
+    }
+}
+
+/// A one-shot input that was read before.
+pub(super) fn once(name: &str) -> Error {
+    Error::Stream(format!(
+        "`{name}` can be read once only, and a run did so; open it again, or read a file that can seek"
+    ))
+}
+
+/// What a live input was read of, for its run.
+pub(super) fn take_kept(file: &File) -> Option<Kept> {
+    file.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Enough of a live input to tell how it is compressed; no more than its first read if that looks like text.
+fn head_of(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; 64 << 10];
+    let mut len = 0;
+    while len < Compression::MAGIC {
+        match reader.read(&mut head[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+        let known = Compression::of_magic(&head[..len]).is_some();
+        let long = matches!(&head[..len], [0x1f | 0x28 | 0xfd | 0x04] | [0x1f, 0x8b] | [b'B', b'Z', b'h', ..]);
+        let longer = len < 6 && matches!(&head[..len], [0x28, 0xb5, ..] | [0xfd, b'7', ..] | [0x04, 0x22, ..])
+            || len < 4 && matches!(&head[..len], [0x50..=0x5f, 0x2a, ..]);
+        if known || !(long || longer) {
+            break;
+        }
+    }
+    head.truncate(len);
+    Ok(head)
+}
+
+fn compression_of(at: &dyn ReadAt) -> Result<Option<Compression>> {
+    let mut head = [0; Compression::MAGIC];
+    let mut len = 0;
+    while len < head.len() {
+        match at.read_at(&mut head[len..], len as u64)? {
+            0 => break,
+            n => len += n,
+        }
+    }
+    Ok(Compression::of_magic(&head[..len]))
+}
+
+/// Bytes of a seekable input, one after the other.
+struct FromOffset {
+    at: Arc<dyn ReadAt>,
+    offset: u64,
+}
+
+impl Read for FromOffset {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.at.read_at(into, self.offset).map_err(io::Error::other)?;
+        self.offset += n as u64;
+        Ok(n)
+    }
+}

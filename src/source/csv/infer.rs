@@ -1,0 +1,164 @@
+//! Types from values.
+//!
+//! Inference looks at a sample and finds the narrowest of: bool, int64, float64, date32, time64, timestamp, string.
+//! The types are those on which pyarrow, polars and `DuckDB` agree where they do; where they differ, nothing is lost:
+//! ids with leading zeros, numbers beyond 64 bits and phone numbers (`+49…`) stay text, and what is written to the
+//! nanosecond gets nanoseconds.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+use super::column::{Nulls, Writing};
+use super::number;
+
+/// What was seen in one column. One bit a kind of value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen(u16);
+
+const BOOL: u16 = 1;
+const INT: u16 = 1 << 1;
+const FLOAT: u16 = 1 << 2;
+/// An integer beyond 64 bits: text, unless the column is of floats anyway.
+const HUGE: u16 = 1 << 3;
+const DATE: u16 = 1 << 4;
+const TIME: u16 = 1 << 5;
+const NAIVE: u16 = 1 << 6;
+const ZONED: u16 = 1 << 7;
+/// Beside `NAIVE` or `ZONED`: a microsecond is not fine enough.
+const FINE: u16 = 1 << 8;
+const TEXT: u16 = 1 << 9;
+/// Beside `TIME`: a microsecond is not fine enough.
+const FINE_TIME: u16 = 1 << 10;
+
+impl Seen {
+    /// Takes a value into account. `quoted`: an empty one says nothing beyond that it is no null.
+    pub(super) fn value(&mut self, text: &[u8], nulls: &Nulls, writing: &Writing, dates: bool) {
+        if self.0 & TEXT == 0 && !text.is_empty() && !nulls.has(text) {
+            self.0 |= kind(text, writing, dates);
+        }
+    }
+
+    /// The type that holds all that was seen; text if that was nothing.
+    pub(super) fn dtype(self) -> DataType {
+        let timestamp = |zone: Option<&str>| {
+            let unit = if self.0 & FINE == 0 { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
+            DataType::Timestamp(unit, zone.map(Into::into))
+        };
+        match self.0 & !(FINE | FINE_TIME) {
+            BOOL => DataType::Boolean,
+            INT => DataType::Int64,
+            numbers if numbers & FLOAT != 0 && numbers & !(INT | FLOAT | HUGE) == 0 => DataType::Float64,
+            DATE => DataType::Date32,
+            TIME if self.0 & FINE_TIME == 0 => DataType::Time64(TimeUnit::Microsecond),
+            TIME => DataType::Time64(TimeUnit::Nanosecond),
+            NAIVE => timestamp(None),
+            ZONED => timestamp(Some("UTC")),
+            _ => DataType::Utf8,
+        }
+    }
+}
+
+fn kind(text: &[u8], writing: &Writing, dates: bool) -> u16 {
+    let text = text.trim_ascii();
+    let digit = text != b"0" && text != b"1";
+    if (digit || writing.truths.is_some()) && writing.bool(text).is_some() {
+        return BOOL;
+    }
+    let mut out = Vec::new();
+    if let Some(number) = writing.number(text, &mut out) {
+        match number_kind(number) {
+            0 => {}
+            kind => return kind,
+        }
+    }
+    if !dates {
+        return TEXT;
+    }
+    if let Some(moment) = writing.moment(text) {
+        let fine = if moment.nanos % 1_000 == 0 { 0 } else { FINE };
+        return match moment.offset {
+            _ if !moment.timed => DATE,
+            None => NAIVE | fine,
+            Some(_) => ZONED | fine,
+        };
+    }
+    match writing.time(text) {
+        Some(nanos) if nanos % 1_000 == 0 => TIME,
+        Some(_) => TIME | FINE_TIME,
+        None => TEXT,
+    }
+}
+
+fn number_kind(text: &[u8]) -> u16 {
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    match unsigned {
+        [b'0', b'0'..=b'9', ..] if unsigned.iter().all(u8::is_ascii_digit) => TEXT,
+        [b'0'..=b'9', ..] if unsigned.iter().all(u8::is_ascii_digit) => {
+            if number::int64(text, 0, text.len()).is_some() { INT } else { HUGE }
+        }
+        b"inf" | b"NaN" | b"nan" => FLOAT,
+        [b'+', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => TEXT,
+        [b'0'..=b'9' | b'.' | b'+', ..] if number::float64(text, 0, text.len()).is_some() => FLOAT,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::time::Patterns;
+    use super::*;
+
+    fn dtype(texts: &[&str]) -> String {
+        let writing =
+            Writing { decimal: b'.', thousands: None, truths: None, lies: None, patterns: Patterns::default() };
+        let mut seen = Seen::default();
+        for text in texts {
+            seen.value(text.as_bytes(), &Nulls::new(&[String::new()]), &writing, true);
+        }
+        seen.dtype().to_string()
+    }
+
+    #[test]
+    fn what_the_peers_agree_on() {
+        for (texts, expected) in [
+            (["true", "FALSE"], "Boolean"),
+            (["1", "-2"], "Int64"),
+            (["0", "1"], "Int64"),
+            (["1", "2.5"], "Float64"),
+            (["1e5", ".5"], "Float64"),
+            (["NaN", "1"], "Float64"),
+            (["inf", "-inf"], "Float64"),
+            (["-0", "0"], "Int64"),
+            (["2024-01-02", ""], "Date32"),
+            (["2024-01-02T03:04:05", "2024-01-02 03:04"], "Timestamp(µs)"),
+            (["2024-01-02T03:04:05Z", "2024-01-02 03:04+02:00"], "Timestamp(µs, \"UTC\")"),
+            (["03:04:05", "03:04"], "Time64(µs)"),
+            (["2024-01-02", "2024-01-02 03:04"], "Utf8"),
+            (["true", "1"], "Utf8"),
+            (["x", "1"], "Utf8"),
+            (["", ""], "Utf8"),
+            ([" 1", "2 "], "Int64"),
+            (["t", "f"], "Utf8"),
+        ] {
+            assert_eq!(dtype(&texts), expected, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_where_they_differ() {
+        for (texts, expected) in [
+            (["007", "8"], "Utf8"),
+            (["-01", "8"], "Utf8"),
+            (["00.5", "8"], "Float64"),
+            (["99999999999999999999", "1"], "Utf8"),
+            (["99999999999999999999", "1.5"], "Float64"),
+            (["+4930123", "1"], "Utf8"),
+            (["1_000", "1"], "Utf8"),
+            (["infinity", "1"], "Utf8"),
+            (["2024-01-02T03:04:05.123456789", "2024-01-02T03:04"], "Timestamp(ns)"),
+            (["2024-01-02T03:04:05.123456000", "2024-01-02T03:04"], "Timestamp(µs)"),
+            (["01/02/2024", "01/03/2024"], "Utf8"),
+        ] {
+            assert_eq!(dtype(&texts), expected, "{texts:?}");
+        }
+    }
+}

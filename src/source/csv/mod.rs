@@ -1,0 +1,337 @@
+//! One CSV input: a file, bytes in memory, a pipe, a gz or zst stream.
+//!
+//! | file | |
+//! |---|---|
+//! | `file` | an input as it was found: names, types, dialect, how its bytes are reached |
+//! | `marks` | where delimiters, quotes and line ends stand |
+//! | `cut` | text → pieces of whole records, in order |
+//! | `split` | a piece → records and fields |
+//! | `column`, `number`, `time` | fields → columns |
+//! | `header`, `sample`, `infer` | names and types of a file |
+//! | `read` | a run: cuts on the one hand, batches on the other |
+//! | `fault` | bad records and values, in words |
+//!
+//! The text is read once. `next` cuts it, in order, into pieces of whole records (64 KiB at first, up to 1 MiB as the
+//! file goes on), which takes a scan for quotes and line ends and no more; workers split and parse the pieces.
+//! Memory held: the pieces under way, a batch of each, and an index of at most 128 KiB a worker.
+//!
+//! Structure, that is fields, quotes and encoding, is checked in every record; values only in the columns wanted.
+
+mod column;
+mod cut;
+mod fault;
+mod file;
+mod header;
+mod infer;
+mod marks;
+mod number;
+mod read;
+mod sample;
+mod split;
+mod time;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::context::Context;
+use crate::error::{Error, Result, listed};
+use crate::format::{CsvDialect, CsvOptions, NullValues, one_byte};
+use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
+use crate::source::inflate::Room;
+use crate::source::read_at::Input;
+
+use column::{Nulls, Writing};
+use cut::SMALL;
+use file::{Feed, File, Kept, Unread, once, take_kept};
+use read::{Cuts, Run};
+use sample::Sample;
+
+/// A CSV input as a source. Cheap to narrow; runs share what it knows.
+#[derive(Debug)]
+pub struct CsvSource {
+    file: Arc<File>,
+    columns: Arc<[usize]>,
+    schema: SchemaRef,
+    limit: Option<u64>,
+}
+
+impl CsvSource {
+    /// Describes `input`. Reads the header and a sample of the values; nothing at all if `options` has a schema.
+    /// What is read of a live input is kept and given to its run.
+    ///
+    /// # Errors
+    /// The input's; arguments that make no sense or are not built; a file without columns.
+    pub fn open(input: Input, options: CsvOptions) -> Result<Arc<Self>> {
+        Self::with_piece_bytes(input, options, None)
+    }
+
+    /// As [`CsvSource::open`], with pieces of about `piece_bytes` bytes.
+    fn with_piece_bytes(input: Input, options: CsvOptions, piece_bytes: Option<usize>) -> Result<Arc<Self>> {
+        let file = Arc::new(describe(input, &options, piece_bytes)?);
+        let all: Vec<&str> = file.names.iter().map(String::as_str).collect();
+        let columns = match &options.columns {
+            None => (0..all.len()).collect(),
+            Some(wanted) => chosen(&all, wanted)?,
+        };
+        let source = Self::of(file, columns, None);
+        for field in source.schema.fields() {
+            read::check(field.name(), field.data_type(), &source.file)?;
+        }
+        Ok(Arc::new(source))
+    }
+
+    fn of(file: Arc<File>, columns: Vec<usize>, limit: Option<u64>) -> Self {
+        let field = |i: &usize| Field::new(&file.names[*i], file.types[*i].clone(), true);
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        Self { file, columns: columns.into(), schema, limit }
+    }
+}
+
+/// The places in `all` of the names in `wanted`.
+fn chosen(all: &[&str], wanted: &[String]) -> Result<Vec<usize>> {
+    let mut out = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let at = position(all, name)?;
+        if out.contains(&at) {
+            return Err(Error::Value(format!("column `{name}` is asked for twice")));
+        }
+        out.push(at);
+    }
+    Ok(out)
+}
+
+fn position(all: &[&str], name: &str) -> Result<usize> {
+    all.iter().position(|n| *n == name).ok_or_else(|| Error::no_column(name, all.iter().copied()))
+}
+
+/// Finds out what `options` leave open.
+fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> Result<File> {
+    let name = input.name().to_owned();
+    let dialect = options.dialect()?;
+    let has_header = options.has_header.unwrap_or(true);
+    let writing = Arc::new(Writing {
+        decimal: one_byte("decimal", &options.decimal)?,
+        thousands: options.thousands.as_deref().map(|t| one_byte("thousands", t)).transpose()?,
+        truths: options.true_values.clone(),
+        lies: options.false_values.clone(),
+        patterns: time::Patterns::new(options.datetime_formats.as_deref().unwrap_or_default())?,
+    });
+    if writing.thousands == Some(writing.decimal) {
+        return Err(Error::Value("`decimal` and `thousands` must differ".into()));
+    }
+    let mut kept = None;
+    let (names, mut types, nulls, origin);
+    if let Some(schema) = &options.schema {
+        let given = schema.fields().iter().map(|f| f.name().clone()).collect();
+        names = header::renamed(given, options.new_columns.as_deref())?;
+        nulls = nulls_of(&names, &options.null_values)?;
+        types = schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        origin = "schema as given".to_owned();
+    } else {
+        let found = look(&input, options, &dialect, &writing, has_header)?;
+        (names, types, nulls, origin) = (found.names, found.types, found.nulls, found.origin);
+        kept = found.kept;
+    }
+    if names.is_empty() {
+        return Err(Error::Value(format!("{name}: `schema` has no columns")));
+    }
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (name, dtype) in &options.dtypes {
+        types[position(&all, name).map_err(|e| e.context("dtypes"))?] = dtype.clone();
+    }
+    let said = |name: &String| options.dtypes.iter().any(|(n, _)| n == name);
+    for (name, dtype) in options.hint.iter().filter(|(name, _)| options.schema.is_none() && !said(name)) {
+        if let Some(at) = all.iter().position(|n| n == name) {
+            types[at] = dtype.clone();
+        }
+    }
+    let input = match input {
+        Input::Seekable(at) => Input::Seekable(at.closed().unwrap_or(at)),
+        live => live,
+    };
+    Ok(File {
+        name,
+        input,
+        dialect,
+        has_header,
+        given: options.schema.clone(),
+        skip_rows: options.skip_rows,
+        names,
+        types,
+        nulls,
+        writing,
+        on_error: options.on_error,
+        origin,
+        kept: Mutex::new(kept),
+        piece_bytes,
+        compression: OnceLock::new(),
+    })
+}
+
+fn nulls_of(names: &[String], values: &NullValues) -> Result<Vec<Nulls>> {
+    match values {
+        NullValues::Everywhere(texts) => Ok(vec![Nulls::new(texts); names.len()]),
+        NullValues::ByColumn(columns) => {
+            let all: Vec<&str> = names.iter().map(String::as_str).collect();
+            let mut out = vec![Nulls::new(&[String::new()]); names.len()];
+            for (name, texts) in columns {
+                out[position(&all, name).map_err(|e| e.context("null_values"))?] = Nulls::new(texts);
+            }
+            Ok(out)
+        }
+    }
+}
+
+/// What a look at the file tells.
+struct Found {
+    names: Vec<String>,
+    types: Vec<DataType>,
+    nulls: Vec<Nulls>,
+    origin: String,
+    kept: Option<Kept>,
+}
+
+fn look(
+    input: &Input,
+    options: &CsvOptions,
+    dialect: &CsvDialect,
+    writing: &Writing,
+    has_header: bool,
+) -> Result<Found> {
+    let name = input.name();
+    let live = matches!(input, Input::Live(_));
+    if live && options.infer_schema_length.is_none() {
+        return Err(Error::Value(format!(
+            "{name}: infer_schema_length=None reads all of the input, and this one can be read once only; pass schema="
+        )));
+    }
+    let room = Room::default();
+    let mut cutter = Unread::of(input)?.open(name, dialect, 0, &room)?;
+    cutter.prologue(options.skip_rows, None)?;
+    let mut cuts = VecDeque::new();
+    let first = if has_header { cutter.first(None)? } else { cutter.cut(SMALL, None)? };
+    let first = match first {
+        Some(cut) => {
+            let record = header::first_record(name, &cut, dialect)?;
+            if !has_header {
+                cuts.push_back(cut);
+            }
+            record
+        }
+        None => Vec::new(),
+    };
+    if first.is_empty() {
+        return Err(Error::Format(format!(
+            "{name}: is empty: expected {}; pass schema= to read it as no rows",
+            if has_header { "a header" } else { "a record" }
+        )));
+    }
+    let names = if has_header {
+        let trimmed = |name: String| if dialect.trim { name.trim().to_owned() } else { name };
+        header::distinct(first.into_iter().map(trimmed).collect())
+    } else {
+        (0..first.len()).map(|i| format!("column_{i}")).collect()
+    };
+    let names = header::renamed(names, options.new_columns.as_deref())?;
+    let nulls = nulls_of(&names, &options.null_values)?;
+    cutter.set_width(names.len());
+
+    let mut sample = Sample::new(dialect, &nulls, writing, options.try_parse_dates);
+    let wanted = options.infer_schema_length;
+    let (head, windows) = match (wanted, input) {
+        (Some(rows), Input::Seekable(_)) => sample::shares(rows),
+        (rows, _) => (rows.unwrap_or(usize::MAX), 0),
+    };
+    for cut in &cuts {
+        sample.first(cut, head);
+    }
+    let (more, all) = sample.head(&mut cutter, wanted.map(|_| head), live)?;
+    cuts.extend(more);
+    if let Input::Seekable(at) = input
+        && !all
+        && windows > 0
+        && at.size() > cutter.offset()
+        && !cutter.is_inflated()
+    {
+        sample.windows(at.as_ref(), cutter.offset(), windows)?;
+    }
+    let origin = format!("schema inferred from {} records", sample.rows());
+    let types = sample.types();
+    Ok(Found { names, types, nulls, origin, kept: live.then_some(Kept { cutter, cuts, room }) })
+}
+
+impl Source for CsvSource {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn push(&self, wish: &Pushdown) -> Result<Pushed> {
+        let columns = match &wish.columns {
+            None => self.columns.to_vec(),
+            Some(wanted) => {
+                let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+                chosen(&names, wanted)?.into_iter().map(|i| self.columns[i]).collect()
+            }
+        };
+        let limit = [self.limit, wish.limit].into_iter().flatten().min();
+        let source = Self::of(self.file.clone(), columns, limit);
+        Ok(Pushed { source: Arc::new(source), exact: vec![false; wish.predicates.len()] })
+    }
+
+    fn start(self: Arc<Self>, from: Option<&Place>, context: &Arc<Context>) -> Result<Arc<dyn Pieces>> {
+        let file = self.file.clone();
+        let mut kept = VecDeque::new();
+        let feed = match (&file.input, take_kept(&file)) {
+            (Input::Live(live), _) if from.is_some() => return Err(once(live.name())),
+            (_, Some(of)) => {
+                kept = of.cuts;
+                of.room.bind(&context.memory.holder(format!("csv {}", file.name), None))?;
+                Feed::Open(of.cutter)
+            }
+            (input, None) => Feed::Closed(Unread::of(input)?),
+        };
+        let cuts = Cuts { kept, feed, from: from.copied(), given: 0 };
+        Ok(Arc::new(Run::new(file, self.columns.clone(), self.schema.clone(), self.limit, cuts, context)))
+    }
+
+    fn explain(&self) -> Vec<String> {
+        let file = &self.file;
+        let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let mut lines = vec![format!("csv {}: {}", file.name, file.origin)];
+        let of = file.names.len();
+        lines.push(if names.len() == of {
+            format!("columns: all {of}")
+        } else {
+            format!("columns: {} of {of}: {}", names.len(), listed(&names))
+        });
+        lines.push("checked: structure of every record, values of these columns".to_owned());
+        if let Some(Some(compression)) = file.compression.get() {
+            lines.push(format!("inflated: {}", compression.name()));
+        }
+        if let Some(limit) = self.limit {
+            lines.push(format!("reads no piece beyond {limit} rows"));
+        }
+        lines
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        match &self.file.input {
+            Input::Seekable(at) => at.path().map(PathBuf::from).into_iter().collect(),
+            Input::Live(_) => Vec::new(),
+        }
+    }
+
+    fn one_shot(&self) -> bool {
+        matches!(self.file.input, Input::Live(_))
+    }
+
+    fn on_consumer(&self) -> bool {
+        self.file.input.on_consumer()
+    }
+}
+
+#[cfg(test)]
+mod tests;

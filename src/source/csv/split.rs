@@ -1,0 +1,453 @@
+//! Records and fields: the structure of delimited text.
+//!
+//! The rules are the `csv` crate's, whose records the tests hold these against:
+//!
+//! - A field is quoted if its first byte is a quote; a quote anywhere else is text.
+//! - In quotes a doubled quote is one quote, and an escape character, where there is one, makes the next byte text.
+//! - What follows a closing quote up to the delimiter belongs to the field, as it stands.
+//! - A record ends with `\n`, `\r\n` or a lone `\r`, outside quotes, or with the input.
+//! - A line that begins with the comment prefix is no record.
+//!
+//! Three things differ, because the crate loses what they need. A field keeps whether it was quoted: an empty
+//! unquoted one is null, an empty quoted one is text. An input that ends in quotes is a fault, not a record. An empty
+//! line of a file of one column is a record whose value is null, as it is for polars and `DuckDB`, so that a column
+//! written as CSV comes back as it was.
+
+use crate::format::CsvDialect;
+
+use super::marks::Marks;
+
+/// A piece of text is never larger, so that a field fits 30 bits.
+pub(super) const LARGEST: usize = 1 << 30;
+
+const QUOTED: u32 = 1 << 31;
+const RAW: u32 = 1 << 30;
+
+/// Where a field stands in its piece. Eight bytes, as there is one for every field of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Field {
+    start: u32,
+    len: u32,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a piece is at most LARGEST bytes")]
+impl Field {
+    #[inline(always)]
+    fn plain(start: usize, end: usize) -> Self {
+        Self { start: start as u32, len: (end - start) as u32 }
+    }
+
+    #[inline(always)]
+    fn quoted(start: usize, end: usize, raw: bool) -> Self {
+        Self { start: start as u32, len: (end - start) as u32 | QUOTED | if raw { RAW } else { 0 } }
+    }
+
+    /// The first byte, behind the opening quote if there is one.
+    #[inline(always)]
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// The end of the bytes.
+    #[inline(always)]
+    pub(super) fn end(self) -> usize {
+        self.start as usize + (self.len & !(QUOTED | RAW)) as usize
+    }
+
+    /// The number of bytes, which is the value's unless the field is raw.
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        (self.len & !(QUOTED | RAW)) as usize
+    }
+
+    /// Whether it began with a quote.
+    #[inline(always)]
+    pub(super) fn is_quoted(self) -> bool {
+        self.len & QUOTED != 0
+    }
+
+    /// Whether its bytes still hold quotes or escapes that are not part of the value; see [`unescape`].
+    #[inline(always)]
+    pub(super) fn is_raw(self) -> bool {
+        self.len & RAW != 0
+    }
+}
+
+/// Why a record is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It has `found` fields, another number than the others.
+    Ragged {
+        /// Where the record begins.
+        start: usize,
+        /// Its fields.
+        found: usize,
+    },
+    /// The input ends inside quotes.
+    Unclosed {
+        /// Where the record begins.
+        start: usize,
+        /// Where the quote opened.
+        quote: usize,
+    },
+}
+
+/// What a call of [`Splitter::block`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Where to go on.
+    pub(super) end: usize,
+    /// Why it stopped, if a record is bad.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Most rows and bytes that one call should give.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    /// Rows.
+    pub(super) rows: usize,
+    /// Bytes, as an upper bound: `fixed` for each row and the bytes of its text. The first row is always given.
+    pub(super) bytes: usize,
+    /// See `bytes`.
+    pub(super) fixed: usize,
+}
+
+impl Most {
+    /// No limit but `rows`.
+    pub(super) fn rows(rows: usize) -> Self {
+        Self { rows, bytes: usize::MAX, fixed: 0 }
+    }
+}
+
+/// Splits text into fields; keeps the arrays that it fills between calls.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    dialect: CsvDialect,
+    /// The fields of every record; `None`: whatever a record has.
+    width: Option<usize>,
+    /// The fields, record after record.
+    pub(super) fields: Vec<Field>,
+    /// Where each record begins.
+    pub(super) starts: Vec<u32>,
+}
+
+/// How a field ends.
+enum Stop {
+    Mark(usize),
+    Input,
+}
+
+impl Splitter {
+    /// A splitter for records of `width` fields.
+    pub(super) fn new(dialect: CsvDialect, width: Option<usize>) -> Self {
+        Self { dialect, width, fields: Vec::new(), starts: Vec::new() }
+    }
+
+    /// Records of the last block.
+    pub(super) fn rows(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Splits the records of `bytes` from `from` on, until `most` is reached, a record is bad, or no byte is left.
+    /// `from` must be where a record begins.
+    pub(super) fn block(&mut self, bytes: &[u8], from: usize, most: Most) -> Block {
+        self.fields.clear();
+        self.starts.clear();
+        let dialect = &self.dialect;
+        let (delimiter, quote) = (dialect.delimiter, dialect.quote.unwrap_or(dialect.delimiter));
+        let width = self.width.unwrap_or(usize::MAX);
+        let mut marks = Marks::new(bytes, [delimiter, quote, b'\n', b'\r'], from);
+        let mut at = from;
+        let mut fault = None;
+        while at < bytes.len() && self.starts.len() < most.rows && fault.is_none() {
+            if let Some(prefix) = &dialect.comment
+                && bytes[at..].starts_with(prefix)
+            {
+                at = after_line(bytes, at);
+                marks.seek(at);
+                continue;
+            }
+            let (begin, kept) = (at, self.fields.len());
+            let (mut start, mut count) = (at, 0);
+            let end = loop {
+                let (stop, field) = match marks.next() {
+                    Some(p) if bytes[p] == delimiter => (Stop::Mark(p), Field::plain(start, p)),
+                    Some(p) if bytes[p] == quote => {
+                        if p != start {
+                            continue;
+                        }
+                        match quoted(dialect, bytes, &mut marks, p) {
+                            Some(found) => found,
+                            None => {
+                                fault = Some(Fault::Unclosed { start: begin, quote: p });
+                                break bytes.len();
+                            }
+                        }
+                    }
+                    Some(p) => (Stop::Mark(p), Field::plain(start, p)),
+                    None => (Stop::Input, Field::plain(start, bytes.len())),
+                };
+                count += 1;
+                if count <= width {
+                    self.fields.push(field);
+                }
+                match stop {
+                    Stop::Mark(p) if bytes[p] == delimiter => start = p + 1,
+                    Stop::Mark(p) if bytes[p] == b'\r' && bytes.get(p + 1) == Some(&b'\n') => {
+                        marks.next();
+                        break p + 2;
+                    }
+                    Stop::Mark(p) => break p + 1,
+                    Stop::Input => break bytes.len(),
+                }
+            };
+            at = end;
+            if count == 1 && fault.is_none() && matches!(bytes[begin], b'\n' | b'\r') && width != 1 {
+                self.fields.truncate(kept);
+                if dialect.skip_blank_lines || self.width.is_none() {
+                    continue;
+                }
+                self.fields.resize(kept + width, Field::plain(begin, begin));
+                count = width;
+            }
+            if fault.is_none() && self.width.is_some_and(|width| width != count) {
+                fault = Some(Fault::Ragged { start: begin, found: count });
+            }
+            let used = at.saturating_sub(from).saturating_add(most.fixed.saturating_mul(self.starts.len() + 1));
+            if fault.is_some() {
+                self.fields.truncate(kept);
+            } else if used > most.bytes && !self.starts.is_empty() {
+                self.fields.truncate(kept);
+                at = begin;
+                break;
+            } else {
+                #[expect(clippy::cast_possible_truncation, reason = "a piece is at most LARGEST bytes")]
+                self.starts.push(begin as u32);
+            }
+        }
+        if dialect.trim {
+            for field in self.fields.iter_mut().filter(|f| !f.is_quoted()) {
+                let text = &bytes[field.start()..field.end()];
+                let start = field.start() + (text.len() - text.trim_ascii_start().len());
+                *field = Field::plain(start, start + text.trim_ascii().len());
+            }
+        }
+        Block { end: at, fault }
+    }
+}
+
+/// The first byte behind the line that `at` is in.
+pub(super) fn after_line(bytes: &[u8], at: usize) -> usize {
+    match bytes[at..].iter().position(|b| matches!(b, b'\n' | b'\r')) {
+        Some(n) if bytes[at + n] == b'\r' && bytes.get(at + n + 1) == Some(&b'\n') => at + n + 2,
+        Some(n) => at + n + 1,
+        None => bytes.len(),
+    }
+}
+
+/// The field whose opening quote is at `open`, and what ends it. `None`: nothing closes it.
+fn quoted(dialect: &CsvDialect, bytes: &[u8], marks: &mut Marks<'_>, open: usize) -> Option<(Stop, Field)> {
+    let quote = bytes[open];
+    let mut raw = false;
+    let close = if let Some(escape) = dialect.escape {
+        let mut i = open + 1;
+        let close = loop {
+            i += bytes.get(i..)?.iter().position(|b| *b == quote || *b == escape)?;
+            if bytes[i] == escape || bytes.get(i + 1) == Some(&quote) {
+                raw = true;
+                i += 2;
+            } else {
+                break i;
+            }
+        };
+        marks.seek(close + 1);
+        close
+    } else {
+        loop {
+            let p = marks.next()?;
+            if bytes[p] != quote {
+                continue;
+            }
+            if bytes.get(p + 1) != Some(&quote) {
+                break p;
+            }
+            marks.next();
+            raw = true;
+        }
+    };
+    if close + 1 == bytes.len() {
+        return Some((Stop::Input, Field::quoted(open + 1, close, raw)));
+    }
+    loop {
+        match marks.next() {
+            Some(p) if p == close + 1 => return Some((Stop::Mark(p), Field::quoted(open + 1, close, raw))),
+            Some(p) if bytes[p] == quote => {}
+            Some(p) => return Some((Stop::Mark(p), Field::quoted(open + 1, p, true))),
+            None => return Some((Stop::Input, Field::quoted(open + 1, bytes.len(), true))),
+        }
+    }
+}
+
+/// Appends the value of a raw field to `out`. `bytes` begins behind the opening quote.
+pub(super) fn unescape(dialect: &CsvDialect, bytes: &[u8], out: &mut Vec<u8>) {
+    let quote = dialect.quote.unwrap_or(dialect.delimiter);
+    let mut i = 0;
+    while i < bytes.len() {
+        let plain =
+            bytes[i..].iter().position(|b| *b == quote || Some(*b) == dialect.escape).unwrap_or(bytes.len() - i);
+        out.extend_from_slice(&bytes[i..i + plain]);
+        i += plain;
+        match bytes.get(i..) {
+            None | Some([]) => return,
+            Some([q, after, ..]) if *q == quote && *after == quote => {
+                out.push(quote);
+                i += 2;
+            }
+            Some([q, rest @ ..]) if *q == quote => {
+                out.extend_from_slice(rest);
+                return;
+            }
+            Some([_, rest @ ..]) => {
+                out.extend(rest.first());
+                i += 2;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The records of `text` as values, with whether they were quoted.
+    fn records(dialect: &CsvDialect, width: Option<usize>, text: &[u8]) -> (Vec<Vec<Vec<u8>>>, Option<Fault>) {
+        let mut splitter = Splitter::new(dialect.clone(), width);
+        let (mut at, mut out) = (0, Vec::new());
+        while at < text.len() {
+            let block = splitter.block(text, at, Most::rows(1));
+            if splitter.rows() > 0 {
+                out.push(
+                    splitter
+                        .fields
+                        .iter()
+                        .map(|f| {
+                            let mut value = Vec::new();
+                            if f.is_raw() {
+                                unescape(dialect, &text[f.start()..f.end()], &mut value);
+                            } else {
+                                value.extend_from_slice(&text[f.start()..f.end()]);
+                            }
+                            value
+                        })
+                        .collect(),
+                );
+            }
+            if block.fault.is_some() {
+                return (out, block.fault);
+            }
+            at = block.end;
+        }
+        (out, None)
+    }
+
+    fn of_the_crate(dialect: &CsvDialect, text: &[u8]) -> Vec<Vec<Vec<u8>>> {
+        let mut builder = csv::ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(dialect.delimiter).escape(dialect.escape);
+        builder.comment(dialect.comment.as_ref().map(|c| c[0]));
+        match dialect.quote {
+            Some(quote) => builder.quote(quote),
+            None => builder.quoting(false),
+        };
+        if dialect.trim {
+            builder.trim(csv::Trim::All);
+        }
+        let mut reader = builder.from_reader(text);
+        reader.byte_records().map(|r| r.expect("bytes").iter().map(<[u8]>::to_vec).collect()).collect()
+    }
+
+    #[test]
+    fn the_same_records_as_the_csv_crate() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |n: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) % n
+        };
+        let dialects = [
+            CsvDialect::default(),
+            CsvDialect { delimiter: b';', ..CsvDialect::default() },
+            CsvDialect { quote: None, ..CsvDialect::default() },
+            CsvDialect { quote: Some(b'\''), ..CsvDialect::default() },
+            CsvDialect { escape: Some(b'\\'), ..CsvDialect::default() },
+            CsvDialect { comment: Some(b"#".to_vec()), ..CsvDialect::default() },
+            CsvDialect { delimiter: b'\t', escape: Some(b'#'), ..CsvDialect::default() },
+        ];
+        let mut compared = 0;
+        for round in 0..60_000 {
+            let dialect = &dialects[random(dialects.len() as u64) as usize];
+            let len = if round % 50 == 0 { random(300) } else { random(24) };
+            let letters: &[u8] = if dialect.comment.is_some() { b"a,\"\n#bc" } else { b"ab,;\"\"'\n\r\\#\t " };
+            let text: Vec<u8> = (0..len).map(|_| letters[random(letters.len() as u64) as usize]).collect();
+            // A comment that the input ends in is a record of one empty field for the crate.
+            let end: &[u8] = if dialect.comment.is_some() { b"\n" } else { b"" };
+            let text = [&text, end].concat();
+            let (ours, fault) = records(dialect, None, &text);
+            let theirs = of_the_crate(dialect, &text);
+            match fault {
+                None => {
+                    compared += 1;
+                    assert_eq!(ours, theirs, "{dialect:?} {:?}", String::from_utf8_lossy(&text));
+                }
+                Some(_) => assert_eq!(ours[..], theirs[..ours.len()], "{:?}", String::from_utf8_lossy(&text)),
+            }
+        }
+        assert!(compared > 30_000, "{compared}");
+    }
+
+    #[test]
+    fn quoted_and_unquoted_empties_differ() {
+        let mut splitter = Splitter::new(CsvDialect::default(), Some(3));
+        splitter.block(b"\"\",,\"a\"\"b\"\n", 0, Most::rows(9));
+        let flags: Vec<_> = splitter.fields.iter().map(|f| (f.len(), f.is_quoted(), f.is_raw())).collect();
+        assert_eq!(flags, [(0, true, false), (0, false, false), (4, true, true)]);
+    }
+
+    #[test]
+    fn blank_lines() {
+        let dialect = CsvDialect::default();
+        let text = b"a\n\nb\r\n\r\n\n";
+        let one: Vec<Vec<Vec<u8>>> =
+            vec![vec![b"a".to_vec()], vec![vec![]], vec![b"b".to_vec()], vec![vec![]], vec![vec![]]];
+        assert_eq!(records(&dialect, Some(1), text), (one, None));
+        let kept = CsvDialect { skip_blank_lines: false, ..dialect.clone() };
+        let two = vec![vec![b"a".to_vec(), b"b".to_vec()], vec![vec![], vec![]]];
+        assert_eq!(records(&kept, Some(2), b"a,b\n\n"), (two.clone(), None));
+        assert_eq!(records(&dialect, Some(2), b"\n\na,b\n\n"), (two[..1].to_vec(), None));
+    }
+
+    #[test]
+    fn faults_say_where() {
+        let dialect = CsvDialect::default();
+        assert_eq!(records(&dialect, Some(2), b"a,b\nc\n").1, Some(Fault::Ragged { start: 4, found: 1 }));
+        assert_eq!(records(&dialect, Some(2), b"a,b\nc,d,e,f\n").1, Some(Fault::Ragged { start: 4, found: 4 }));
+        assert_eq!(records(&dialect, Some(2), b"a,b\nc,\"d\n").1, Some(Fault::Unclosed { start: 4, quote: 6 }));
+    }
+
+    #[test]
+    fn most_bytes_still_gives_a_row() {
+        let mut splitter = Splitter::new(CsvDialect::default(), Some(1));
+        let text = b"aaaaaaaaaa\nb\nc\nd\n";
+        let block = splitter.block(text, 0, Most { rows: 9, bytes: 5, fixed: 1 });
+        assert_eq!((splitter.rows(), block.end), (1, 11));
+        let block = splitter.block(text, block.end, Most { rows: 9, bytes: 6, fixed: 1 });
+        assert_eq!((splitter.rows(), block.end), (2, 15));
+    }
+
+    #[test]
+    fn trim_leaves_quoted_fields_alone() {
+        let dialect = CsvDialect { trim: true, ..CsvDialect::default() };
+        let expected = vec![vec![b"a".to_vec(), b" b ".to_vec(), b"".to_vec()]];
+        assert_eq!(records(&dialect, Some(3), b" a\t,\" b \",  \n"), (expected, None));
+    }
+}

@@ -1,0 +1,303 @@
+//! Dates, times and timestamps from text: ISO 8601 by bytes, other patterns through `chrono`.
+
+use std::str::FromStr;
+
+use arrow::array::timezone::Tz;
+use arrow::datatypes::TimeUnit;
+use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone};
+
+use crate::error::{Error, Result};
+
+const DAY: i64 = 86_400;
+
+/// A point in time as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Seconds since 1970, of the clock that was read: local time if there is no `offset`.
+    pub(super) seconds: i64,
+    /// Nanoseconds beyond.
+    pub(super) nanos: u32,
+    /// Seconds that the clock is ahead of UTC, where it was said.
+    pub(super) offset: Option<i32>,
+    /// Whether there was a time of day.
+    pub(super) timed: bool,
+}
+
+/// Two digits at `at`.
+#[inline(always)]
+fn two(b: &[u8], at: usize) -> Option<u32> {
+    let (tens, ones) = (b.get(at)?.wrapping_sub(b'0'), b.get(at + 1)?.wrapping_sub(b'0'));
+    (tens <= 9 && ones <= 9).then(|| u32::from(tens) * 10 + u32::from(ones))
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar (after Howard Hinnant's `days_from_civil`).
+#[inline(always)]
+fn days(year: u32, month: u32, day: u32) -> Option<i32> {
+    const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let longest = *LENGTHS.get(month.wrapping_sub(1) as usize)?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    if day == 0 || day > longest || (month == 2 && day == 29 && !leap) {
+        return None;
+    }
+    // Years begin in March, four hundred years after the first, so that nothing is negative.
+    let y = year + 400 - u32::from(month <= 2);
+    let m = (month + 9) % 12;
+    let of_year = (153 * m + 2) / 5 + day - 1;
+    let of_era = (y % 400) * 365 + (y % 400) / 4 - (y % 400) / 100 + of_year;
+    Some((y / 400 * 146_097 + of_era).cast_signed() - 719_468 - 146_097)
+}
+
+/// `YYYY-MM-DD`, as days since 1970.
+#[inline(always)]
+pub(super) fn date(b: &[u8]) -> Option<i32> {
+    let b: &[u8; 10] = b.try_into().ok()?;
+    if b[4] != b'-' || b[7] != b'-' {
+        return None;
+    }
+    days(two(b, 0)? * 100 + two(b, 2)?, two(b, 5)?, two(b, 8)?)
+}
+
+/// `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`: seconds, nanoseconds, and the bytes read. More than nine digits of a
+/// fraction must be zeros.
+#[inline(always)]
+fn clock(b: &[u8]) -> Option<(u32, u32, usize)> {
+    let (hour, minute) = (two(b, 0)?, two(b, 3)?);
+    if b[2] != b':' || hour > 23 || minute > 59 {
+        return None;
+    }
+    if b.get(5) != Some(&b':') {
+        return Some((hour * 3600 + minute * 60, 0, 5));
+    }
+    let second = two(b, 6)?;
+    if second > 59 {
+        return None;
+    }
+    let seconds = hour * 3600 + minute * 60 + second;
+    if !matches!(b.get(8), Some(b'.' | b',')) {
+        return Some((seconds, 0, 8));
+    }
+    let (mut nanos, mut unit, mut at) = (0, 100_000_000, 9);
+    while let Some(digit) = b.get(at).map(|b| b.wrapping_sub(b'0')).filter(|d| *d <= 9) {
+        if unit == 0 && digit != 0 {
+            return None;
+        }
+        nanos += u32::from(digit) * unit;
+        unit /= 10;
+        at += 1;
+    }
+    (at > 9).then_some((seconds, nanos, at))
+}
+
+/// A time of day, as nanoseconds since midnight.
+#[inline(always)]
+pub(super) fn time(b: &[u8]) -> Option<i64> {
+    let (seconds, nanos, read) = clock(b)?;
+    (read == b.len()).then(|| i64::from(seconds) * 1_000_000_000 + i64::from(nanos))
+}
+
+/// A date, or a date and time with `T` or a space between them, with `Z` or an offset behind it or without.
+#[inline(always)]
+pub(super) fn moment(b: &[u8]) -> Option<Moment> {
+    let day = i64::from(date(b.get(..10)?)?) * DAY;
+    let Some(between) = b.get(10) else {
+        return Some(Moment { seconds: day, nanos: 0, offset: None, timed: false });
+    };
+    if !matches!(between, b'T' | b' ' | b't') {
+        return None;
+    }
+    let (seconds, nanos, read) = clock(&b[11..])?;
+    let rest = &b[11 + read..];
+    let offset = if rest.is_empty() { None } else { Some(offset(rest)?) };
+    Some(Moment { seconds: day + i64::from(seconds), nanos, offset, timed: true })
+}
+
+/// `Z`, `+HH`, `+HHMM` or `+HH:MM`, as seconds.
+fn offset(b: &[u8]) -> Option<i32> {
+    let b = b.strip_prefix(b" ").unwrap_or(b);
+    let sign = match b.first()? {
+        b'Z' | b'z' if b.len() == 1 => return Some(0),
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let minutes = match b.len() {
+        3 => 0,
+        5 => two(b, 3)?,
+        6 if b[3] == b':' => two(b, 4)?,
+        _ => return None,
+    };
+    let hours = two(b, 1)?;
+    (hours < 24 && minutes < 60).then(|| sign * (hours * 3600 + minutes * 60).cast_signed())
+}
+
+/// A point in time in `unit`s since 1970. Digits that the unit cannot hold must be zeros.
+#[inline(always)]
+pub(super) fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
+    let (per_second, nanos_per): (i64, u32) = match unit {
+        TimeUnit::Second => (1, 1_000_000_000),
+        TimeUnit::Millisecond => (1_000, 1_000_000),
+        TimeUnit::Microsecond => (1_000_000, 1_000),
+        TimeUnit::Nanosecond => (1_000_000_000, 1),
+    };
+    if nanos % nanos_per != 0 {
+        return None;
+    }
+    seconds.checked_mul(per_second)?.checked_add(i64::from(nanos / nanos_per))
+}
+
+/// The seconds since 1970 in UTC of a point in time that a column of `zone` holds. One written without an offset is
+/// the zone's own time, and none where the zone's clocks were set back or ahead over it.
+pub(super) fn in_zone(moment: Moment, zone: &Tz) -> Option<i64> {
+    if let Some(offset) = moment.offset {
+        return Some(moment.seconds - i64::from(offset));
+    }
+    let local = DateTime::from_timestamp(moment.seconds, 0)?.naive_utc();
+    zone.from_local_datetime(&local).single().map(|at| at.timestamp())
+}
+
+/// The time zone of a column's type.
+///
+/// # Errors
+/// [`Error::Value`] for a name that is not one.
+pub(super) fn zone(name: &str) -> Result<Tz> {
+    Tz::from_str(name)
+        .map_err(|_| Error::Value(format!("`{name}` is not a time zone; expected one like `UTC` or `Europe/Berlin`")))
+}
+
+/// `strftime` patterns of the caller's, tried in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Patterns(Vec<Vec<Item<'static>>>);
+
+impl Patterns {
+    /// Reads the patterns.
+    ///
+    /// # Errors
+    /// [`Error::Value`] naming one that is none.
+    pub(super) fn new(patterns: &[String]) -> Result<Self> {
+        let read = |pattern: &String| {
+            StrftimeItems::new(pattern).parse_to_owned().map_err(|_| {
+                Error::Value(format!(
+                    "`datetime_formats`: `{pattern}` is no pattern; expected one like \"%d.%m.%Y %H:%M\""
+                ))
+            })
+        };
+        Ok(Self(patterns.iter().map(read).collect::<Result<_>>()?))
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn parsed(&self, text: &[u8]) -> impl Iterator<Item = Parsed> {
+        let text = std::str::from_utf8(text).ok();
+        self.0.iter().filter_map(move |items| {
+            let mut parsed = Parsed::new();
+            chrono::format::parse(&mut parsed, text?, items.iter()).ok()?;
+            Some(parsed)
+        })
+    }
+
+    /// The point in time that the first fitting pattern reads.
+    pub(super) fn moment(&self, text: &[u8]) -> Option<Moment> {
+        self.parsed(text).find_map(|parsed| {
+            let date: NaiveDate = parsed.to_naive_date().ok()?;
+            let time = parsed.to_naive_time().ok();
+            let at = date.and_time(time.unwrap_or_default()).and_utc();
+            Some(Moment {
+                seconds: at.timestamp(),
+                nanos: at.timestamp_subsec_nanos(),
+                offset: parsed.to_fixed_offset().ok().map(|o| o.local_minus_utc()),
+                timed: time.is_some(),
+            })
+        })
+    }
+
+    /// The time of day that the first fitting pattern reads, in nanoseconds.
+    pub(super) fn time(&self, text: &[u8]) -> Option<i64> {
+        self.parsed(text).find_map(|parsed| {
+            let time: NaiveTime = parsed.to_naive_time().ok()?;
+            (time - NaiveTime::MIN).num_nanoseconds()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_chronos_for_ten_thousand_years() {
+        let first = NaiveDate::from_ymd_opt(0, 1, 1).expect("a date");
+        let epoch = NaiveDate::from_ymd_opt(1970, 1, 1).expect("a date");
+        for day in first.iter_days().step_by(13).take_while(|d| d.format("%Y").to_string().len() == 4) {
+            let text = day.format("%Y-%m-%d").to_string();
+            assert_eq!(date(text.as_bytes()).map(i64::from), Some((day - epoch).num_days()), "{text}");
+        }
+        for bad in ["2023-02-29", "2024-02-30", "2024-13-01", "2024-00-01", "2024-01-00", "2024-1-1", "2024/01/01", ""]
+        {
+            assert_eq!(date(bad.as_bytes()), None, "{bad}");
+        }
+        assert!(date(b"2000-02-29").is_some() && date(b"1900-02-29").is_none());
+    }
+
+    #[test]
+    fn moments() {
+        let at = |text: &str| moment(text.as_bytes()).map(|m| (m.seconds, m.nanos, m.offset));
+        assert_eq!(at("1970-01-01"), Some((0, 0, None)));
+        assert_eq!(at("1970-01-02T00:00:01.5"), Some((DAY + 1, 500_000_000, None)));
+        assert_eq!(at("1970-01-01 01:00"), Some((3600, 0, None)));
+        assert_eq!(at("1970-01-01 01:00:00Z"), Some((3600, 0, Some(0))));
+        assert_eq!(at("1970-01-01T01:00:00.000001+02:30"), Some((3600, 1_000, Some(9000))));
+        assert_eq!(at("1970-01-01T01:00:00-0100"), Some((3600, 0, Some(-3600))));
+        assert_eq!(at("1969-12-31T23:59:59"), Some((-1, 0, None)));
+        for bad in [
+            "1970-01-01T",
+            "1970-01-01T24:00:00",
+            "1970-01-01T00:60:00",
+            "1970-01-01T00:00:60",
+            "1970-01-01T00:00:00.",
+            "1970-01-01T00:00:00.1x",
+            "1970-01-01x00:00:00",
+            "1970-01-01T00:00:00+25:00",
+            "1970-01-01T1:00:00",
+            "1970-01-01T00:00:00.1234567891",
+            "19700101",
+            "1970-01-01 é",
+        ] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn units_lose_nothing() {
+        assert_eq!(in_unit(1, 500_000_000, TimeUnit::Millisecond), Some(1500));
+        assert_eq!(in_unit(1, 500_000_000, TimeUnit::Second), None);
+        assert_eq!(in_unit(-1, 999_999_000, TimeUnit::Microsecond), Some(-1));
+        assert_eq!(in_unit(i64::MAX / 1_000_000, 0, TimeUnit::Nanosecond), None);
+    }
+
+    #[test]
+    fn zones_and_their_gaps() {
+        let berlin = zone("Europe/Berlin").expect("a zone");
+        let utc = |text: &str| in_zone(moment(text.as_bytes()).expect("a moment"), &berlin);
+        assert_eq!(utc("1970-01-01T01:00:00"), Some(0));
+        assert_eq!(utc("1970-01-01T01:00:00Z"), Some(3600));
+        assert_eq!(utc("2024-03-31T02:30:00"), None, "clocks went from two to three");
+        assert_eq!(utc("2024-10-27T02:30:00"), None, "this half hour came twice");
+        assert!(zone("Mars/Olympus").is_err());
+    }
+
+    #[test]
+    fn patterns_of_the_caller() {
+        let patterns = Patterns::new(&["%d.%m.%Y".into(), "%d.%m.%Y %H:%M".into(), "%H Uhr %M".into()]).expect("three");
+        let m = patterns.moment(b"02.01.1970").expect("a date");
+        assert_eq!((m.seconds, m.timed), (DAY, false));
+        let m = patterns.moment(b"02.01.1970 00:01").expect("a timestamp");
+        assert_eq!((m.seconds, m.timed), (DAY + 60, true));
+        assert_eq!(patterns.time("01 Uhr 30".as_bytes()), Some(5400 * 1_000_000_000));
+        assert_eq!(patterns.moment(b"1970-01-02"), None);
+        assert!(Patterns::new(&["%Q".into()]).is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! What a file's columns are called, how they are announced, how they are decoded, and what a row of them takes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+
+use super::gate::read_bytes;
+use crate::dtype::announced;
+use crate::error::{Context as _, Error, Result};
+use crate::source::read_at::ReadAt;
+
+/// A root column of the file.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its position among the root columns.
+    pub root: usize,
+    /// Its leaves among all leaf columns.
+    pub leaves: Range<usize>,
+    /// What it is announced as.
+    pub announced: DataType,
+    /// Bytes that a decoded row takes, a row group at a time.
+    bytes: Arc<[usize]>,
+}
+
+impl Column {
+    /// Bytes that a row of row group `part` takes decoded, by the footer; for text an estimate.
+    pub fn row_bytes(&self, part: usize) -> usize {
+        self.bytes.get(part).copied().unwrap_or(16)
+    }
+}
+
+/// The footer of a file, read once.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The footer, with the types that are decoded to: text as views into the pages, so that a short dictionary
+    /// cannot grow into gigabytes before anybody knows the sizes.
+    pub metadata: ArrowReaderMetadata,
+    /// All root columns, in file order.
+    pub columns: Vec<Column>,
+    /// What is announced.
+    pub schema: SchemaRef,
+}
+
+/// The tail of every Parquet file: the footer's length and the magic bytes.
+const TAIL: u64 = 8;
+
+impl Layout {
+    /// Reads the footer of `at`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for whatever is no Parquet file.
+    pub fn read(at: &dyn ReadAt) -> Result<Self> {
+        let footer = Arc::new(footer(at)?);
+        let options = || ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
+        let found = ArrowReaderMetadata::try_new(footer.clone(), options())
+            .or_else(|_| ArrowReaderMetadata::try_new(footer.clone(), options().with_skip_arrow_metadata(true)))
+            .context(|| at.name())?;
+        let fields: Vec<Field> = found.schema().fields().iter().map(|f| decoded(f)).collect();
+        let wanted = Arc::new(Schema::new_with_metadata(fields, found.schema().metadata().clone()));
+        // a layout that the crate cannot decode to is decoded as found, and cast
+        let metadata =
+            ArrowReaderMetadata::try_new(footer, options().with_schema(wanted)).unwrap_or_else(|_| found.clone());
+        let columns = columns(&metadata, &found)?;
+        let fields: Vec<Field> = columns
+            .iter()
+            .zip(found.schema().fields())
+            .map(|(c, f)| Field::new(&c.name, c.announced.clone(), true).with_metadata(f.metadata().clone()))
+            .collect();
+        if let Some(twice) = fields.iter().enumerate().find(|(i, f)| fields[..*i].iter().any(|g| g.name() == f.name()))
+        {
+            return Err(Error::Schema(format!(
+                "{}: two columns are called `{}`; read it with another tool and give one a new name",
+                at.name(),
+                twice.1.name()
+            )));
+        }
+        Ok(Self { metadata, columns, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// The footer itself.
+    pub fn footer(&self) -> &Arc<ParquetMetaData> {
+        self.metadata.metadata()
+    }
+}
+
+fn footer(at: &dyn ReadAt) -> Result<ParquetMetaData> {
+    let (name, size) = (at.name(), at.size());
+    let bad = |what: String| Error::Format(format!("{name}: {what}"));
+    if size < TAIL + 4 {
+        return Err(bad(format!("expected a Parquet file, found {size} bytes; the smallest has 12")));
+    }
+    let mut tail = [0; 8];
+    at.read_exact_at(&mut tail, size - TAIL)?;
+    match &tail[4..] {
+        b"PAR1" => {}
+        b"PARE" => return Err(bad("its footer is encrypted, which is not supported".into())),
+        _ => {
+            let mut head = [0; 4];
+            at.read_exact_at(&mut head, 0)?;
+            let what =
+                if &head == b"PAR1" { "a Parquet file that ends too early (truncated)" } else { "something else" };
+            return Err(bad(format!("expected a Parquet file, found {what}")));
+        }
+    }
+    let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    if length > size - TAIL {
+        return Err(bad(format!("its footer announces {length} bytes, the file has {size}")));
+    }
+    let length = usize::try_from(length).map_err(|_| bad("footer too long".into()))?;
+    let bytes = read_bytes(at, size - TAIL - length as u64, length, size).context(|| name)?;
+    let footer = ParquetMetaDataReader::decode_metadata(&bytes).context(|| format!("{name}: footer"))?;
+    for (i, group) in footer.row_groups().iter().enumerate() {
+        if group.num_rows() < 0 || group.num_columns() != footer.file_metadata().schema_descr().num_columns() {
+            return Err(bad(format!("row group {i}: its metadata does not fit the schema")));
+        }
+        for column in group.columns() {
+            // `byte_range` asserts what a forged footer can break
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            if start < 0 || column.data_page_offset() < 0 || column.compressed_size() < 0 {
+                return Err(bad(format!("row group {i}: column `{}` lies outside the file", column.column_path())));
+            }
+        }
+    }
+    Ok(footer)
+}
+
+/// The type that a root column is decoded to.
+fn decoded(field: &Field) -> Field {
+    let to = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        other => other.clone(),
+    };
+    field.clone().with_data_type(to)
+}
+
+fn columns(metadata: &ArrowReaderMetadata, found: &ArrowReaderMetadata) -> Result<Vec<Column>> {
+    let footer = metadata.metadata();
+    let descriptor = footer.file_metadata().schema_descr();
+    let mut columns: Vec<Column> = found
+        .schema()
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(root, field)| Column {
+            name: field.name().clone(),
+            root,
+            leaves: usize::MAX..0,
+            announced: announced(field.data_type()),
+            bytes: Arc::new([]),
+        })
+        .collect();
+    for leaf in 0..descriptor.num_columns() {
+        let root = descriptor.get_column_root_idx(leaf);
+        let column = columns.get_mut(root).ok_or_else(|| Error::Format("a leaf without a root column".into()))?;
+        column.leaves = column.leaves.start.min(leaf)..leaf + 1;
+    }
+    for column in &mut columns {
+        if column.leaves.start > column.leaves.end {
+            column.leaves = 0..0;
+        }
+        let leaves = column.leaves.clone();
+        let kind = column.announced.clone();
+        column.bytes = footer.row_groups().iter().map(|group| row_bytes(&kind, group, leaves.clone())).collect();
+    }
+    Ok(columns)
+}
+
+/// Bytes of a decoded row: the width where there is one, else what the footer says of the pages, at least 16.
+fn row_bytes(kind: &DataType, group: &parquet::file::metadata::RowGroupMetaData, leaves: Range<usize>) -> usize {
+    if let Some(width) = kind.primitive_width() {
+        return width;
+    }
+    if matches!(kind, DataType::Boolean | DataType::Null) {
+        return 1;
+    }
+    let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
+    let bytes: u64 = leaves
+        .map(|leaf| {
+            let column = group.column(leaf);
+            let text = column.unencoded_byte_array_data_bytes().and_then(|b| u64::try_from(b).ok());
+            let values = u64::try_from(column.num_values()).unwrap_or(0);
+            text.map_or(u64::try_from(column.uncompressed_size()).unwrap_or(0), |b| b.saturating_add(values * 8))
+        })
+        .sum();
+    usize::try_from(bytes / rows).unwrap_or(usize::MAX).clamp(16, 1 << 30)
+}

@@ -1,0 +1,137 @@
+//! One Parquet file as a source.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `layout` | the footer: columns, announced types, bytes of a row |
+//! | `prune` | row groups that statistics rule out |
+//! | `pieces` | a run: row groups → windows → batches |
+//! | `lanes` | one row group decoded by several workers, in order |
+//! | `gate` | judges and leases each page before the crate reads it |
+//!
+//! The way of a batch: [`ParquetSource::push`] chooses columns and row groups; `ParquetPieces::next` cuts the next
+//! window; a worker's `open` takes it through the lanes, each of which pulls pages through the gate as it needs them;
+//! text, decoded as views, is copied into the announced layout; the batch goes on with its bytes leased.
+
+mod gate;
+mod lanes;
+mod layout;
+mod pieces;
+mod prune;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+
+use self::layout::{Column, Layout};
+use self::pieces::ParquetPieces;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
+use crate::source::read_at::ReadAt;
+
+/// One Parquet file: its footer, and what a plan wants of it. Holds the footer, and no open file.
+#[derive(Debug)]
+pub struct ParquetSource {
+    at: Arc<dyn ReadAt>,
+    layout: Arc<Layout>,
+    schema: SchemaRef,
+    /// The columns that are read, in file order.
+    columns: Vec<Column>,
+    /// For each column of `schema`, its position in `columns` and its announced type.
+    order: Vec<(usize, DataType)>,
+    /// The row groups that are read.
+    groups: Vec<usize>,
+    predicates: Vec<String>,
+    limit: Option<u64>,
+}
+
+impl ParquetSource {
+    /// Reads the footer of `at`; the file is open only for that.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for whatever is no Parquet file.
+    pub fn open(at: Arc<dyn ReadAt>) -> Result<Arc<Self>> {
+        let layout = Arc::new(Layout::read(&*at)?);
+        let at = at.closed().unwrap_or(at);
+        let groups = (0..layout.footer().num_row_groups()).collect();
+        let order = layout.columns.iter().enumerate().map(|(i, c)| (i, c.announced.clone())).collect();
+        let (schema, columns) = (layout.schema.clone(), layout.columns.clone());
+        Ok(Arc::new(Self { at, layout, schema, columns, order, groups, predicates: Vec::new(), limit: None }))
+    }
+
+    fn name(&self) -> &str {
+        self.at.name()
+    }
+}
+
+impl Source for ParquetSource {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn push(&self, wish: &Pushdown) -> Result<Pushed> {
+        let mut names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        if let Some(wanted) = &wish.columns {
+            if let Some(missing) = wanted.iter().find(|w| !names.contains(&w.as_str())) {
+                return Err(Error::no_column(missing, names));
+            }
+            names = wanted.iter().map(String::as_str).collect();
+        }
+        let columns: Vec<Column> =
+            self.layout.columns.iter().filter(|c| names.contains(&c.name.as_str())).cloned().collect();
+        let place = |name: &str| columns.iter().position(|c| c.name == name);
+        let order: Vec<(usize, DataType)> =
+            names.iter().filter_map(|n| place(n)).map(|i| (i, columns[i].announced.clone())).collect();
+        let fields: Vec<_> = names.iter().filter_map(|n| self.layout.schema.field_with_name(n).ok().cloned()).collect();
+        let groups = prune::keep(&self.layout, &self.groups, &wish.predicates);
+        let limit = wish.limit.map_or(self.limit, |n| Some(self.limit.map_or(n, |m| m.min(n))));
+        let source = Arc::new(Self {
+            at: self.at.clone(),
+            layout: self.layout.clone(),
+            schema: Arc::new(Schema::new(fields)),
+            columns,
+            order,
+            groups,
+            predicates: wish.predicates.iter().map(ToString::to_string).collect(),
+            limit,
+        });
+        Ok(Pushed { source, exact: vec![false; wish.predicates.len()] })
+    }
+
+    fn start(self: Arc<Self>, from: Option<&Place>, context: &Arc<Context>) -> Result<Arc<dyn Pieces>> {
+        let at = self.at.reopened()?.unwrap_or_else(|| self.at.clone());
+        Ok(Arc::new(ParquetPieces::start(self, at, from, context)?))
+    }
+
+    fn explain(&self) -> Vec<String> {
+        let all = &self.layout.schema;
+        let mut lines = vec![format!("parquet {}", self.name())];
+        lines.push(format!("columns: {} of {}", self.schema.fields().len(), all.fields().len()));
+        if !self.predicates.is_empty() {
+            lines.push(format!("pruned by statistics: {}", self.predicates.join(" and ")));
+        }
+        lines.push(format!("row groups: {} of {}", self.groups.len(), self.layout.footer().num_row_groups()));
+        if let Some(limit) = self.limit {
+            lines.push(format!("limit: {limit}"));
+        }
+        lines
+    }
+
+    fn rows(&self) -> Result<Option<u64>> {
+        if !self.predicates.is_empty() {
+            return Ok(None);
+        }
+        let footer = self.layout.footer();
+        let rows: i64 = self.groups.iter().map(|g| footer.row_group(*g).num_rows()).sum();
+        Ok(u64::try_from(rows).ok().map(|rows| self.limit.map_or(rows, |limit| rows.min(limit))))
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.at.path().map(ToOwned::to_owned).into_iter().collect()
+    }
+
+    fn on_consumer(&self) -> bool {
+        self.at.on_consumer()
+    }
+}

@@ -1,0 +1,249 @@
+//! A run over one file: row groups → windows → batches.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+
+use super::ParquetSource;
+use super::lanes::{Opening, RowGroup};
+use crate::batch::{bytes_held, bytes_of_rows, slices, with_columns};
+use crate::context::{Context, Counters};
+use crate::error::{Error, Result};
+use crate::memory::{Holder, Lease};
+use crate::piece::{Held, Ordinal, Piece, Pieces, Place, Pull};
+use crate::source::read_at::ReadAt;
+
+/// Bytes of a decoded window that are aimed at: small enough to stay in cache between steps, large enough that a
+/// batch's own cost does not show.
+const WINDOW: usize = 4 << 20;
+/// A row group whose columns decode to less than this is one piece, read by one worker alone.
+const ALONE: usize = 8 << 20;
+
+/// A run.
+pub struct ParquetPieces {
+    source: Arc<ParquetSource>,
+    at: Arc<dyn ReadAt>,
+    counters: Arc<Counters>,
+    pages: Holder,
+    _footer: Lease,
+    cursor: Mutex<Cursor>,
+    /// Row groups that more than one worker reads, and the windows of each that are still to come.
+    open: Mutex<HashMap<u32, Shared>>,
+}
+
+struct Shared {
+    group: Arc<RowGroup>,
+    windows: u64,
+}
+
+/// The next window.
+struct Cursor {
+    /// Its position among the row groups that are read.
+    group: usize,
+    row: u64,
+    /// Rows that are still wanted.
+    left: u64,
+}
+
+impl ParquetPieces {
+    /// Begins at `from`, or at the start.
+    ///
+    /// # Errors
+    /// A footer that does not fit into the limit.
+    pub fn start(
+        source: Arc<ParquetSource>,
+        at: Arc<dyn ReadAt>,
+        from: Option<&Place>,
+        context: &Context,
+    ) -> Result<Self> {
+        let counters = context.stats.stage(format!("parquet {}", source.name()));
+        counters.files.fetch_add(1, Relaxed);
+        let all = source.layout.footer().num_row_groups();
+        counters.add("row groups", source.groups.len() as u64);
+        counters.add("row groups pruned", (all - source.groups.len()) as u64);
+        let pages = context.memory.holder("parquet pages", None);
+        let footer = context.memory.holder("parquet footer", None).lease(source.layout.footer().memory_size())?;
+        let mut cursor = Cursor { group: 0, row: 0, left: source.limit.unwrap_or(u64::MAX) };
+        if let Some(place) = from {
+            cursor.group = source.groups.iter().position(|g| *g as u64 >= u64::from(place.part)).unwrap_or(all);
+            cursor.row = place.start;
+        }
+        let (cursor, open) = (Mutex::new(cursor), Mutex::default());
+        Ok(Self { source, at, counters, pages, _footer: footer, cursor, open })
+    }
+
+    /// Rows of a window, and whether the row group is one piece: by the file and the options alone.
+    fn windows(&self, part: usize, rows: u64, context: &Context) -> (u64, bool) {
+        let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part)).sum::<usize>().max(1);
+        let options = &context.options;
+        let most = (options.bytes_in_force().min(WINDOW) / row).clamp(1, options.batch_size);
+        // whole kilobytes of validity and values, where there are that many rows
+        let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
+        let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row) <= ALONE.min(options.window() / 4);
+        (most as u64, alone || self.source.columns.is_empty())
+    }
+
+    fn opening(&self, place: &Place, window: usize, start: u64) -> Opening<'_> {
+        Opening {
+            at: &self.at,
+            metadata: &self.source.layout.metadata,
+            columns: &self.source.columns,
+            part: place.part as usize,
+            window,
+            start,
+            pages: &self.pages,
+        }
+    }
+
+    fn damaged(&self, error: Error, part: u32) -> Error {
+        match error {
+            e @ (Error::Cancelled | Error::Io { .. } | Error::Foreign(_)) => e,
+            e @ Error::MemoryLimit(_) => e.context(format!("{}: row group {part}", self.source.name())),
+            e => Error::Format(format!("{}: row group {part}: {e}", self.source.name())),
+        }
+    }
+
+    /// The row group of `place`, opened by whoever comes first.
+    fn group(&self, place: &Place, window: u64) -> Result<Arc<RowGroup>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(&place.part) {
+            return Ok(shared.group.clone());
+        }
+        let group = Arc::new(RowGroup::open(&self.opening(place, window as usize, place.start), false)?);
+        let windows = (self.rows_of(place.part) - place.start).div_ceil(window);
+        open.insert(place.part, Shared { group: group.clone(), windows });
+        Ok(group)
+    }
+
+    fn leave(&self, part: u32) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get_mut(&part) {
+            shared.windows -= 1;
+            if shared.windows == 0 {
+                open.remove(&part);
+            }
+        }
+    }
+
+    fn rows_of(&self, part: u32) -> u64 {
+        let group = self.source.layout.footer().row_group(part as usize);
+        u64::try_from(group.num_rows()).unwrap_or(0)
+    }
+
+    /// Decoded columns → batches that obey the limits, with their bytes leased.
+    fn batches(&self, columns: Vec<ArrayRef>, rows: usize, lease: &mut Lease, context: &Context) -> Result<Vec<Held>> {
+        let source = &self.source;
+        let mut out = Vec::with_capacity(columns.len());
+        for &(position, ref to) in &source.order {
+            let found = columns.get(position).ok_or_else(|| Error::Format("a column is missing".into()))?;
+            out.push(if found.data_type() == to { found.clone() } else { cast(found, to).map_err(Error::from)? });
+        }
+        let batch = with_columns(source.schema.clone(), out, rows)?;
+        self.counters.rows_out.fetch_add(rows as u64, Relaxed);
+        let whole = bytes_held(&batch).max(bytes_of_rows(&batch));
+        self.counters.bytes_out.fetch_add(whole as u64, Relaxed);
+        let parts = slices(batch, context.options.batch_size, context.options.bytes_in_force());
+        let n = parts.len();
+        parts
+            .into_iter()
+            .map(|batch| Ok(Held { batch, first: Ordinal::default(), lease: lease.split(whole / n)? }))
+            .collect()
+    }
+}
+
+impl Pieces for ParquetPieces {
+    fn next(&self, context: &Arc<Context>) -> Result<Option<Piece>> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let Some(&part) = self.source.groups.get(cursor.group) else { return Ok(None) };
+            if cursor.left == 0 {
+                return Ok(None);
+            }
+            let part = u32::try_from(part).map_err(|_| Error::Format("too many row groups".into()))?;
+            let rows = self.rows_of(part);
+            let left = rows.saturating_sub(cursor.row);
+            if left == 0 {
+                (cursor.group, cursor.row) = (cursor.group + 1, 0);
+                continue;
+            }
+            let (window, alone) = self.windows(part as usize, rows, context);
+            if cursor.row == 0 {
+                let group = self.source.layout.footer().row_group(part as usize);
+                let leaves = self.source.columns.iter().flat_map(|c| c.leaves.clone());
+                let stored: i64 = leaves.map(|leaf| group.column(leaf).compressed_size()).sum();
+                self.counters.bytes_in.fetch_add(u64::try_from(stored).unwrap_or(0), Relaxed);
+                self.counters.rows_in.fetch_add(rows, Relaxed);
+            }
+            let len = if alone { left } else { left.min(window) };
+            let place = Place { file: 0, part, start: cursor.row, len, line: 0 };
+            cursor.row += len;
+            cursor.left = cursor.left.saturating_sub(len);
+            let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part as usize)).sum();
+            // text is decoded as views first, then copied once
+            let need = row.saturating_mul(window.min(len) as usize).saturating_mul(2);
+            return Ok(Some(Piece { place, need, raw: None }));
+        }
+    }
+
+    fn open(self: Arc<Self>, piece: Piece, mut lease: Lease, context: &Arc<Context>) -> Result<Pull> {
+        let place = piece.place;
+        let rows = self.rows_of(place.part);
+        let (window, alone) = self.windows(place.part as usize, rows, context);
+        if self.source.columns.is_empty() {
+            return Ok(self.counted(place, context));
+        }
+        if !alone {
+            let mut read = || -> Result<Vec<Held>> {
+                let group = self.group(&place, window)?;
+                let columns = group.read(place.start, place.len as usize, context)?;
+                self.leave(place.part);
+                self.batches(columns, place.len as usize, &mut lease, context)
+            };
+            let batches = read().map_err(|e| self.damaged(e, place.part))?;
+            return Ok(Box::new(batches.into_iter().map(Ok)));
+        }
+        let opening = self.opening(&place, window as usize, place.start);
+        let group = RowGroup::open(&opening, true).map_err(|e| self.damaged(e, place.part))?;
+        let end = place.start + place.len;
+        let mut row = place.start;
+        let context = context.clone();
+        let mut ready: std::vec::IntoIter<Held> = vec![].into_iter();
+        Ok(Box::new(std::iter::from_fn(move || {
+            loop {
+                if let Some(held) = ready.next() {
+                    return Some(Ok(held));
+                }
+                if row == end {
+                    return None;
+                }
+                let len = (end - row).min(window);
+                let read = group.read(row, len as usize, &context);
+                row += len;
+                match read.and_then(|columns| self.batches(columns, len as usize, &mut lease, &context)) {
+                    Ok(batches) => ready = batches.into_iter(),
+                    Err(e) => {
+                        row = end;
+                        return Some(Err(self.damaged(e, place.part)));
+                    }
+                }
+            }
+        })))
+    }
+}
+
+impl ParquetPieces {
+    /// Rows without columns: nothing but the footer is read.
+    fn counted(self: Arc<Self>, place: Place, context: &Context) -> Pull {
+        let size = context.options.batch_size as u64;
+        let holder = self.pages.clone();
+        self.counters.rows_out.fetch_add(place.len, Relaxed);
+        Box::new((0..place.len.div_ceil(size)).map(move |i| {
+            let rows = (place.len - i * size).min(size) as usize;
+            let batch = crate::batch::without_columns(self.source.schema.clone(), rows)?;
+            Ok(Held { batch, first: Ordinal::default(), lease: holder.empty() })
+        }))
+    }
+}

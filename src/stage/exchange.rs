@@ -1,0 +1,582 @@
+//! The only threads: workers that open pieces and push them through the steps, in parallel and yet in order.
+//!
+//! Each worker takes the next piece under a lock (so pieces are cut in order) together with a *ticket*, and a *slot*
+//! that queues what the piece yields. The consumer empties the slots in ticket order. Two things bound what is
+//! ahead of it: at most `ahead` results wait in all slots together, and a piece is opened only when the window has
+//! room for its `need`. The oldest piece waits for neither, so nothing can lock up: whatever the others hold, the
+//! one that the consumer waits for goes on.
+//!
+//! An error ends its piece; the consumer meets it when all earlier rows are out, so which error is raised does not
+//! depend on timing. Threads start with the first pull and are joined on drop; a worker notices that within a batch.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::context::{Context, TICK};
+use crate::error::{Error, Result};
+use crate::memory::{Holder, Lease};
+use crate::piece::{Collect, Held, Piece, Pieces, Pull};
+
+/// What is done with each batch that a piece yields; `None` drops it.
+pub type Work<T> = Arc<dyn Fn(Held, &Context) -> Result<Option<T>> + Send + Sync>;
+
+/// The batches of `pieces`, in order.
+pub fn rows(pieces: Arc<dyn Pieces>, on_consumer: bool, context: &Arc<Context>) -> Pull {
+    run(pieces, Arc::new(|held, _: &Context| Ok(Some(held))), on_consumer, context)
+}
+
+/// Fills `collector` with the batches of `pieces`: prepared by the workers, absorbed here, in order.
+///
+/// # Errors
+/// The first that any part of it meets; the collector is then dropped unfinished.
+pub fn fill<C: Collect>(
+    pieces: Arc<dyn Pieces>,
+    collector: C,
+    on_consumer: bool,
+    context: &Arc<Context>,
+) -> Result<C::Done> {
+    let collector = Arc::new(collector);
+    let shared = collector.clone();
+    let work = Arc::new(move |held, context: &Context| shared.prepare(held, context).map(Some));
+    for packet in run(pieces, work, on_consumer, context) {
+        collector.absorb(packet?, context)?;
+    }
+    collector.finish(context)
+}
+
+/// Fills `collector` from batches that are made on this thread.
+///
+/// # Errors
+/// As [`fill`].
+pub fn drain<C: Collect>(input: Pull, collector: C, context: &Arc<Context>) -> Result<C::Done> {
+    for held in input {
+        context.interrupted()?;
+        collector.absorb(collector.prepare(held?, context)?, context)?;
+    }
+    collector.finish(context)
+}
+
+/// The results of `work` on every batch of `pieces`, in order; made by `threads` workers, or inline where the
+/// options or the source ask for it.
+pub fn run<T: Send + 'static>(
+    pieces: Arc<dyn Pieces>,
+    work: Work<T>,
+    on_consumer: bool,
+    context: &Arc<Context>,
+) -> Box<dyn Iterator<Item = Result<T>> + Send> {
+    let context = context.segment();
+    let window = context.memory.holder("reader", Some(context.options.window()));
+    if on_consumer || context.options.inline() {
+        Box::new(Inline { pieces, work, window, context, open: None, ticket: 0, asked: Instant::now(), ended: false })
+    } else {
+        Box::new(Exchange {
+            shared: Arc::new(Shared {
+                pieces,
+                work,
+                window,
+                context,
+                cut: Mutex::new(()),
+                tickets: AtomicU32::new(0),
+                largest: AtomicUsize::new(0),
+                state: Mutex::new(State { slots: VecDeque::new(), queued: 0, exhausted: false, stopped: false }),
+                ready: Condvar::new(),
+                room: Condvar::new(),
+            }),
+            crew: Vec::new(),
+            ended: false,
+        })
+    }
+}
+
+/// All work on the caller's thread, one batch at a time.
+struct Inline<T> {
+    pieces: Arc<dyn Pieces>,
+    work: Work<T>,
+    window: Holder,
+    context: Arc<Context>,
+    open: Option<Pull>,
+    ticket: u32,
+    asked: Instant,
+    ended: bool,
+}
+
+impl<T> Inline<T> {
+    fn advance(&mut self) -> Result<Option<T>> {
+        loop {
+            if self.asked.elapsed() >= TICK {
+                self.asked = Instant::now();
+                self.context.interrupted()?;
+            }
+            self.context.cancel.check()?;
+            if let Some(pull) = &mut self.open {
+                match pull.next() {
+                    Some(held) => {
+                        let mut held = held?;
+                        held.first.piece = self.ticket;
+                        if let Some(out) = (self.work)(held, &self.context)? {
+                            return Ok(Some(out));
+                        }
+                    }
+                    None => {
+                        self.open = None;
+                        self.ticket += 1;
+                    }
+                }
+                continue;
+            }
+            let Some(piece) = self.pieces.next(&self.context)? else { return Ok(None) };
+            let lease = self.window.lease(piece.need)?;
+            self.open = Some(self.pieces.clone().open(piece, lease, &self.context)?);
+        }
+    }
+}
+
+impl<T> Iterator for Inline<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        if self.ended {
+            return None;
+        }
+        let out = catch_unwind(AssertUnwindSafe(|| self.advance())).unwrap_or_else(|panic| Err(internal(&*panic)));
+        self.ended = !matches!(out, Ok(Some(_)));
+        if self.ended {
+            self.open = None;
+        }
+        out.transpose()
+    }
+}
+
+struct Slot<T> {
+    ticket: u32,
+    queue: VecDeque<T>,
+    error: Option<Error>,
+    done: bool,
+}
+
+struct State<T> {
+    slots: VecDeque<Slot<T>>,
+    queued: usize,
+    exhausted: bool,
+    stopped: bool,
+}
+
+struct Shared<T> {
+    pieces: Arc<dyn Pieces>,
+    work: Work<T>,
+    window: Holder,
+    context: Arc<Context>,
+    /// Held while a piece is cut and given its ticket.
+    cut: Mutex<()>,
+    tickets: AtomicU32,
+    /// The largest `need` so far.
+    largest: AtomicUsize,
+    state: Mutex<State<T>>,
+    /// Something for the consumer.
+    ready: Condvar,
+    /// Room for a worker.
+    room: Condvar,
+}
+
+impl<T> State<T> {
+    fn slot(&mut self, ticket: u32) -> Option<&mut Slot<T>> {
+        let oldest = self.slots.front()?.ticket;
+        self.slots.get_mut((ticket - oldest) as usize)
+    }
+
+    fn is_oldest(&self, ticket: u32) -> bool {
+        self.slots.front().is_some_and(|s| s.ticket == ticket)
+    }
+}
+
+impl<T: Send + 'static> Shared<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a worker does until there is no piece left or the run ends.
+    fn serve(&self) {
+        loop {
+            let cut = match catch_unwind(AssertUnwindSafe(|| self.cut())) {
+                Ok(Ok(Some(cut))) => cut,
+                Ok(Ok(None)) => return,
+                Ok(Err(e)) => return self.fail_cutting(e),
+                Err(panic) => return self.fail_cutting(internal(&*panic)),
+            };
+            let (ticket, piece) = cut;
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| self.read(ticket, piece))).unwrap_or_else(|p| Err(internal(&*p)));
+            let mut state = self.state();
+            let failed = outcome.is_err();
+            if let Some(slot) = state.slot(ticket) {
+                slot.error = outcome.err();
+                slot.done = true;
+            }
+            // nothing behind an error is ever pulled
+            state.exhausted |= failed;
+            drop(state);
+            self.ready.notify_all();
+            self.room.notify_all();
+        }
+    }
+
+    /// The next piece with its ticket and slot.
+    fn cut(&self) -> Result<Option<(u32, Piece)>> {
+        let _order = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = self.context.options.threads + self.context.options.ahead();
+        {
+            let mut state = self.state();
+            while state.slots.len() >= most && !state.stopped {
+                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if state.stopped || state.exhausted {
+                return Ok(None);
+            }
+        }
+        let piece = self.pieces.next(&self.context)?;
+        let mut state = self.state();
+        let Some(piece) = piece else {
+            state.exhausted = true;
+            drop(state);
+            self.ready.notify_all();
+            return Ok(None);
+        };
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        state.slots.push_back(Slot { ticket, queue: VecDeque::new(), error: None, done: false });
+        Ok(Some((ticket, piece)))
+    }
+
+    /// A source that cannot tell its next piece: the consumer meets that after all earlier rows.
+    fn fail_cutting(&self, error: Error) {
+        let mut state = self.state();
+        if !state.exhausted {
+            state.exhausted = true;
+            let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+            state.slots.push_back(Slot { ticket, queue: VecDeque::new(), error: Some(error), done: true });
+        }
+        drop(state);
+        self.ready.notify_all();
+    }
+
+    fn read(&self, ticket: u32, piece: Piece) -> Result<()> {
+        let lease = self.admit(ticket, piece.need)?;
+        let pull = self.pieces.clone().open(piece, lease, &self.context)?;
+        for held in pull {
+            let mut held = held?;
+            held.first.piece = ticket;
+            if let Some(out) = (self.work)(held, &self.context)? {
+                self.hand_over(ticket, out)?;
+            }
+            self.context.cancel.check()?;
+        }
+        Ok(())
+    }
+
+    /// A lease of `need` bytes: at once for the oldest, when the window has room for the others.
+    fn admit(&self, ticket: u32, need: usize) -> Result<Lease> {
+        let mut state = self.state();
+        loop {
+            if state.stopped {
+                return Err(Error::Cancelled);
+            }
+            let largest = self.largest.fetch_max(need, Ordering::Relaxed).max(need);
+            if state.is_oldest(ticket) {
+                drop(state);
+                return self.window.lease(need);
+            }
+            // who is not the oldest leaves room for one that is, and takes its own only then
+            if let Some(room) = self.window.try_lease(need.saturating_add(largest)) {
+                drop(room);
+                return self.window.lease(need);
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Queues a result, once there is room for it.
+    fn hand_over(&self, ticket: u32, out: T) -> Result<()> {
+        let ahead = self.context.options.ahead();
+        let mut state = self.state();
+        loop {
+            if state.stopped {
+                return Err(Error::Cancelled);
+            }
+            let oldest = state.is_oldest(ticket);
+            let free = state.queued < ahead;
+            let Some(slot) = state.slot(ticket) else { return Err(Error::Cancelled) };
+            if free || (oldest && slot.queue.is_empty()) {
+                slot.queue.push_back(out);
+                state.queued += 1;
+                drop(state);
+                if oldest {
+                    self.ready.notify_all();
+                }
+                return Ok(());
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The consumer's end: starts the crew with the first pull, joins it on drop.
+struct Exchange<T: Send + 'static> {
+    shared: Arc<Shared<T>>,
+    crew: Vec<JoinHandle<()>>,
+    ended: bool,
+}
+
+impl<T: Send + 'static> Exchange<T> {
+    fn start(&mut self) -> Result<()> {
+        for i in 0..self.shared.context.options.threads {
+            let shared = self.shared.clone();
+            let worker = std::thread::Builder::new().name(format!("batchstream-{i}")).spawn(move || shared.serve());
+            match worker {
+                Ok(worker) => self.crew.push(worker),
+                // fewer workers do the same work; none cannot
+                Err(_) if !self.crew.is_empty() => break,
+                Err(e) => return Err(Error::Io { path: None, source: e }.context("starting a worker thread")),
+            }
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self) -> Result<Option<T>> {
+        if self.crew.is_empty() {
+            self.start()?;
+        }
+        let shared = self.shared.clone();
+        // what the caller took last time is gone by now: somebody may have waited for its bytes
+        shared.room.notify_all();
+        let mut state = shared.state();
+        loop {
+            if let Some(slot) = state.slots.front_mut() {
+                if let Some(out) = slot.queue.pop_front() {
+                    state.queued -= 1;
+                    drop(state);
+                    shared.room.notify_all();
+                    return Ok(Some(out));
+                }
+                if slot.done {
+                    let error = slot.error.take();
+                    state.slots.pop_front();
+                    shared.room.notify_all();
+                    match error {
+                        Some(e) => return Err(e),
+                        None => continue,
+                    }
+                }
+            } else if state.exhausted {
+                return Ok(None);
+            }
+            let (back, waited) = shared.ready.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+            state = back;
+            if waited.timed_out() {
+                drop(state);
+                shared.context.interrupted()?;
+                shared.context.cancel.check()?;
+                shared.room.notify_all();
+                state = shared.state();
+            }
+        }
+    }
+
+    /// Ends the crew and waits for it; at most one batch of work away.
+    fn stop(&mut self) {
+        self.ended = true;
+        {
+            let mut state = self.shared.state();
+            state.stopped = true;
+        }
+        self.shared.context.cancel.cancel();
+        self.shared.room.notify_all();
+        for worker in self.crew.drain(..) {
+            let _ = worker.join();
+        }
+        self.shared.state().slots.clear();
+    }
+}
+
+impl<T: Send + 'static> Iterator for Exchange<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        if self.ended {
+            return None;
+        }
+        let out = self.pull();
+        if !matches!(out, Ok(Some(_))) {
+            self.stop();
+        }
+        out.transpose()
+    }
+}
+
+impl<T: Send + 'static> Drop for Exchange<T> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A panic of ours, as an error that asks for a report.
+fn internal(panic: &(dyn std::any::Any + Send)) -> Error {
+    let what = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown".into());
+    Error::Stream(format!("internal error, please report it: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Options;
+    use crate::piece::{Ordinal, Place};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use std::time::Duration;
+
+    /// `pieces` pieces of `batches` batches of one row each, read with irregular pauses.
+    struct Numbers {
+        pieces: u64,
+        batches: u64,
+        next: Mutex<u64>,
+        opened: AtomicUsize,
+        fail_at: Option<u64>,
+        panic_at: Option<u64>,
+    }
+
+    impl Numbers {
+        fn new(pieces: u64, batches: u64) -> Self {
+            Self { pieces, batches, next: Mutex::new(0), opened: AtomicUsize::new(0), fail_at: None, panic_at: None }
+        }
+    }
+
+    impl Pieces for Numbers {
+        fn next(&self, _: &Arc<Context>) -> Result<Option<Piece>> {
+            let mut next = self.next.lock().expect("no panic under this lock");
+            if *next == self.pieces {
+                return Ok(None);
+            }
+            *next += 1;
+            Ok(Some(Piece { place: Place { start: *next - 1, ..Place::default() }, need: 1000, raw: None }))
+        }
+
+        fn open(self: Arc<Self>, piece: Piece, mut lease: Lease, _: &Arc<Context>) -> Result<Pull> {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+            let start = piece.place.start;
+            if self.fail_at == Some(start) {
+                return Err(Error::Format(format!("piece {start} is broken")));
+            }
+            assert_ne!(self.panic_at, Some(start), "a bug");
+            let batches = self.batches;
+            Ok(Box::new((0..batches).map(move |i| {
+                // not for timing: it only shuffles who comes first
+                std::thread::sleep(Duration::from_micros((start * 7919 + i * 104_729) % 300));
+                let value = i64::try_from(start * batches + i).expect("small");
+                let column: ArrayRef = Arc::new(Int64Array::from_iter_values([value]));
+                let batch = RecordBatch::try_from_iter([("n", column)]).expect("one column");
+                Ok(Held { batch, first: Ordinal::default(), lease: lease.split(100)? })
+            })))
+        }
+    }
+
+    fn context(threads: usize, prefetch: usize) -> Arc<Context> {
+        let options = Options { threads, prefetch: Some(prefetch), memory_limit: Some(1 << 20), ..Options::default() };
+        Context::new(options, || Ok(()))
+    }
+
+    fn values(pieces: Arc<Numbers>, context: &Arc<Context>) -> Vec<Result<i64>> {
+        rows(pieces, false, context)
+            .map(|held| {
+                let held = held?;
+                let column = held.batch.column(0).as_any().downcast_ref::<Int64Array>().expect("int64");
+                Ok(column.value(0))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn order_is_the_source_s_for_every_crew() {
+        for threads in [1, 2, 8] {
+            for prefetch in [0, 1, 3, 16] {
+                let context = context(threads, prefetch);
+                let found = values(Arc::new(Numbers::new(23, 5)), &context);
+                let found: Vec<i64> = found.into_iter().map(|v| v.expect("no failure")).collect();
+                assert_eq!(found, (0..115).collect::<Vec<_>>(), "threads {threads}, prefetch {prefetch}");
+                assert_eq!(context.memory.held(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_comes_after_all_earlier_rows_and_ends_the_run() {
+        for threads in [1, 2, 8] {
+            let mut numbers = Numbers::new(30, 3);
+            numbers.fail_at = Some(7);
+            let context = context(threads, 8);
+            let found = values(Arc::new(numbers), &context);
+            assert_eq!(found.len(), 22);
+            assert!(found[..21].iter().enumerate().all(|(i, v)| *v.as_ref().expect("before the error") == i as i64));
+            assert_eq!(found[21].as_ref().expect_err("the broken piece").to_string(), "piece 7 is broken");
+            assert_eq!(context.memory.held(), 0);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        for prefetch in [0, 4] {
+            let mut numbers = Numbers::new(5, 1);
+            numbers.panic_at = Some(2);
+            let found = values(Arc::new(numbers), &context(2, prefetch));
+            assert_eq!(found.len(), 3);
+            let e = found[2].as_ref().expect_err("the panic").to_string();
+            assert!(e.starts_with("internal error, please report it:"), "{e}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_opened_before_the_first_pull_and_little_ahead_of_it() {
+        let numbers = Arc::new(Numbers::new(1000, 1));
+        let context = context(2, 3);
+        let mut rows = rows(numbers.clone(), false, &context);
+        assert_eq!(numbers.opened.load(Ordering::Relaxed), 0);
+        for _ in 0..10 {
+            rows.next().expect("a row").expect("no failure");
+        }
+        drop(rows);
+        let opened = numbers.opened.load(Ordering::Relaxed);
+        assert!((10..=16).contains(&opened), "{opened} pieces for 10 rows, 3 ahead, 2 at work");
+        assert_eq!(context.memory.held(), 0);
+        assert_eq!(Arc::strong_count(&numbers), 1, "the crew is gone");
+    }
+
+    #[test]
+    fn a_window_with_room_for_one_piece_still_gets_through() {
+        let options = Options { threads: 8, memory_limit: Some(1 << 20), ..Options::default() };
+        let context = Context::new(options, || Ok(()));
+        let hog = context.memory.holder("somebody else", None).lease((1 << 20) - 1500).expect("room");
+        let found = values(Arc::new(Numbers::new(20, 2)), &context);
+        assert_eq!(found.len(), 40);
+        drop(hog);
+        assert_eq!(context.memory.held(), 0);
+        assert!(context.memory.peak() <= 1 << 20);
+    }
+
+    #[test]
+    fn leaving_early_two_thousand_times_leaves_nothing() {
+        for i in 0..2_000u64 {
+            let numbers = Arc::new(Numbers::new(8, 1));
+            let context = context(2, 2);
+            let mut rows = rows(numbers.clone(), false, &context);
+            for _ in 0..i % 3 {
+                rows.next();
+            }
+            drop(rows);
+            assert_eq!((context.memory.held(), Arc::strong_count(&numbers)), (0, 1));
+        }
+    }
+}

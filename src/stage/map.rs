@@ -1,0 +1,154 @@
+//! `map`, `filter(fn)`, `inspect`: functions of the caller's on batches, one at a time, on the consumer's thread.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+
+use super::filter::as_mask;
+use crate::batch::bytes_held;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fit::{Extra, Fit, Missing};
+use crate::memory::{Exported, Holder};
+use crate::piece::{Held, Pull};
+
+/// What a function of the caller's gave back.
+pub enum Returned {
+    /// A batch instead of the one that it got.
+    Batch(RecordBatch),
+    /// Which rows to keep.
+    Mask(ArrayRef),
+    /// For `map`: drop the batch. For `inspect`: go on with it.
+    Nothing,
+}
+
+/// A function of the caller's. Called on the consumer's thread only.
+pub trait Call: Send + Sync {
+    /// Calls it with `batch`; `exported` counts the batch as the caller's for as long as the caller keeps it.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] with the caller's own exception.
+    fn call(&self, batch: RecordBatch, exported: Exported) -> Result<Returned>;
+
+    /// What `explain()` calls it.
+    fn name(&self) -> String;
+}
+
+/// What is done with what the function gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A batch replaces the batch.
+    Map,
+    /// A mask filters it.
+    Mask,
+    /// Nothing: the batch goes on.
+    Look,
+}
+
+/// A stage of the caller's.
+pub struct Map {
+    input: Pull,
+    call: Arc<dyn Call>,
+    kind: Kind,
+    /// The schema of every result; the first result decides where none was given.
+    schema: Option<SchemaRef>,
+    given: bool,
+    first: Option<Held>,
+    holder: Holder,
+}
+
+impl Map {
+    /// `input` through `call`.
+    pub fn new(input: Pull, call: Arc<dyn Call>, kind: Kind, schema: Option<SchemaRef>, context: &Context) -> Self {
+        let holder = context.memory.holder(call.name(), None);
+        let given = schema.is_some();
+        Self { input, call, kind, schema, given, first: None, holder }
+    }
+
+    /// The schema, for which the first result is made if nobody gave one; `otherwise` if there is no result at all.
+    ///
+    /// # Errors
+    /// Whatever making the first result meets.
+    pub fn decide(&mut self, otherwise: &SchemaRef) -> Result<SchemaRef> {
+        if self.schema.is_none() {
+            self.first = self.advance()?;
+        }
+        Ok(self.schema.get_or_insert_with(|| otherwise.clone()).clone())
+    }
+
+    fn advance(&mut self) -> Result<Option<Held>> {
+        loop {
+            let Some(held) = self.input.next() else { return Ok(None) };
+            if let Some(out) = self.called(held?)? {
+                return Ok(Some(out));
+            }
+        }
+    }
+
+    fn called(&mut self, held: Held) -> Result<Option<Held>> {
+        let Held { batch, first, lease } = held;
+        let exported = lease.holder().pool().export(lease.bytes());
+        match (self.kind, self.call.call(batch.clone(), exported)?) {
+            (Kind::Map, Returned::Batch(out)) => {
+                drop((batch, lease));
+                let out = self.fitted(out)?;
+                let lease = self.holder.lease(bytes_held(&out))?;
+                Ok(Some(Held { batch: out, first, lease }))
+            }
+            (Kind::Map, _) => Ok(None),
+            (Kind::Mask, Returned::Mask(mask)) => {
+                let mask = as_mask(&mask)?;
+                if mask.len() != batch.num_rows() {
+                    return Err(Error::Schema(format!(
+                        "{}: expected a mask of {} rows, found {}",
+                        self.call.name(),
+                        batch.num_rows(),
+                        mask.len()
+                    )));
+                }
+                let batch = filter_record_batch(&batch, mask)?;
+                Ok((batch.num_rows() > 0).then_some(Held { batch, first, lease }))
+            }
+            (Kind::Mask, _) => Err(Error::Type(format!("{}: expected a mask of booleans", self.call.name()))),
+            (Kind::Look, _) => Ok(Some(Held { batch, first, lease })),
+        }
+    }
+
+    fn fitted(&mut self, out: RecordBatch) -> Result<RecordBatch> {
+        match &self.schema {
+            None => {
+                self.schema = Some(out.schema());
+                Ok(out)
+            }
+            Some(schema) if *schema == out.schema() => Ok(out),
+            Some(schema) => Fit::new(&out.schema(), schema, &[], Missing::Raise, Extra::Raise, &self.call.name())
+                .and_then(|fit| fit.apply(out))
+                .map_err(|e| self.drift(e)),
+        }
+    }
+
+    /// A result that does not fit what was announced, with the schema to paste.
+    fn drift(&self, error: Error) -> Error {
+        let Some(schema) = &self.schema else { return error };
+        let pasted: Vec<String> = schema
+            .fields()
+            .iter()
+            .map(|f| format!("{:?}: {:?}", f.name(), crate::dtype::dtype_name(f.data_type())))
+            .collect();
+        let why = if self.given { "the schema that was given" } else { "its first result" };
+        Error::Schema(format!("{error}; {why} is schema={{{}}}", pasted.join(", ")))
+    }
+}
+
+impl Iterator for Map {
+    type Item = Result<Held>;
+
+    fn next(&mut self) -> Option<Result<Held>> {
+        if let Some(held) = self.first.take() {
+            return Some(Ok(held));
+        }
+        self.advance().transpose()
+    }
+}
