@@ -44,6 +44,7 @@ fn run_in(
             row += held.batch.num_rows() as u32;
             assert!(held.batch.num_rows() <= context.options.batch_size);
             assert_eq!(held.lease.bytes(), crate::batch::bytes_held(&held.batch));
+            assert!(held.lease.bytes() <= need, "{} of {need}", held.lease.bytes());
             for column in held.batch.columns() {
                 column.to_data().validate_full().expect("valid");
             }
@@ -571,7 +572,7 @@ fn random_files_are_the_same_for_every_piece_size() {
         "\"\r\n\"",
     ];
     let mut read = 0;
-    for _ in 0..600 {
+    for _ in 0..300 {
         let width = 1 + random(3);
         let end = ["\n", "\r\n", "\r"][random(3)];
         let mut text = String::new();
@@ -591,5 +592,54 @@ fn random_files_are_the_same_for_every_piece_size() {
             read += usize::from(rows_by(text.as_bytes(), options, sizes).is_ok());
         }
     }
-    assert!(read > 500, "{read}");
+    assert!(read > 300, "{read}");
+}
+
+#[test]
+fn any_bytes_give_rows_or_an_error_of_ours() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as usize % n
+    };
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(b"a,b\n1,2\n").expect("memory");
+    let seeds: [&[u8]; 4] = [
+        b"a,b\n1,\"x\ny\"\n2,2024-01-01T00:00:00Z\n",
+        &gz.finish().expect("memory"),
+        &zstd::encode_all(&b"a\n1\n"[..], 1).expect("memory"),
+        b"\xef\xbb\xbf-1e5,.,-,+\r\n",
+    ];
+    for round in 0..4000 {
+        let mut bytes = seeds[random(4)].to_vec();
+        for _ in 0..random(6) {
+            let at = random(bytes.len() + 1);
+            match random(3) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, random(256) as u8),
+                _ => bytes.insert(at, b"\",\n\r\\#-.:T"[random(10)]),
+            }
+        }
+        let options = with(|o| {
+            o.has_header = Some(random(2) == 0);
+            o.escape_char = (random(4) == 0).then(|| "\\".into());
+            o.comment_prefix = (random(4) == 0).then(|| "#-".into());
+            o.skip_rows = random(3) as u64;
+            o.on_error = [OnError::Raise, OnError::Skip, OnError::Null][random(3)];
+            o.infer_schema_length = (random(3) > 0).then_some(random(3));
+            o.dtypes = (random(3) == 0)
+                .then(|| ("column_0".into(), DataType::Timestamp(TimeUnit::Nanosecond, None)))
+                .into_iter()
+                .collect();
+        });
+        let input = if round % 2 == 0 {
+            input(&bytes)
+        } else {
+            live(&[&bytes[..bytes.len() / 2], &bytes[bytes.len() / 2..]], usize::MAX)
+        };
+        let result = CsvSource::with_piece_bytes(input, options, Some(1 + random(9))).and_then(|s| run(s));
+        assert!(!matches!(result, Err(Error::Cancelled | Error::Foreign(_))));
+    }
 }
