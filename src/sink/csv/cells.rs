@@ -7,6 +7,7 @@ use arrow::compute::{max, min};
 use arrow::datatypes::*;
 
 use super::moment::{self, Zone};
+use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 
 /// Every character that numbers, bools, dates and times are written with.
@@ -114,7 +115,7 @@ pub(super) fn check(field: &Field) -> Result<()> {
         t if t.is_nested() => "nested values have no text; select its parts, or write Parquet",
         _ => return Ok(()),
     };
-    Err(Error::Schema(format!("column `{}`: CSV cannot hold {}: {why}", field.name(), field.data_type())))
+    Err(Error::Schema(format!("column `{}`: CSV cannot hold {}: {why}", field.name(), dtype_name(field.data_type()))))
 }
 
 impl<'a> Cells<'a> {
@@ -248,7 +249,7 @@ fn column<'a>(name: &str, array: &'a dyn Array) -> Result<Column<'a>> {
                 }),
             )
         }
-        other => return Err(Error::Schema(format!("column `{name}`: CSV cannot hold {other}"))),
+        other => return Err(Error::Schema(format!("column `{name}`: CSV cannot hold {}", dtype_name(other)))),
     })
 }
 

@@ -194,7 +194,7 @@ fn compression_follows_the_extension_or_the_option() {
 fn what_text_cannot_hold_is_refused_by_name() {
     let refused = |batch: RecordBatch| text_of(&[batch], &CsvSinkOptions::default()).expect_err("refused").to_string();
     let list = ListArray::from_iter_primitive::<Int8Type, _, _>([Some(vec![Some(1)])]);
-    assert!(refused(one(list)).starts_with("column `x`: CSV cannot hold List("));
+    assert!(refused(one(list)).starts_with("column `x`: CSV cannot hold list<"));
     assert!(refused(one(BinaryArray::from(vec![&b"x"[..]]))).contains("bytes are not text"));
     assert!(refused(one(IntervalYearMonthArray::from(vec![1]))).contains("no text for it"));
     let none = batch::without_columns(Arc::new(Schema::empty()), 3).expect("rows alone");

@@ -149,7 +149,7 @@ fn what_parquet_cannot_hold_is_refused_by_name() {
     let refused =
         |batch: RecordBatch| write(&path, &[batch], &ParquetOptions::default()).expect_err("refused").to_string();
     let empty: ArrayRef = Arc::new(StructArray::new_empty_fields(2, None));
-    assert!(refused(one("s", empty)).starts_with("column `s`: Parquet has no type for Struct"), "an empty struct");
+    assert!(refused(one("s", empty)).starts_with("column `s`: Parquet has no type for struct"), "an empty struct");
     let interval: ArrayRef = Arc::new(IntervalYearMonthArray::from(vec![1]));
     assert!(refused(one("i", interval)).starts_with("column `i`: "));
     let none = batch::without_columns(Arc::new(Schema::empty()), 3).expect("rows alone");
@@ -277,4 +277,8 @@ fn text_views_are_written_as_text() {
     assert_eq!(view, DataType::Utf8);
     let seconds = back.schema().field_with_name("ts_s").expect("is there").data_type().clone();
     assert_eq!(seconds, DataType::Timestamp(TimeUnit::Millisecond, None));
+    for name in ["list", "struct", "dictionary", "ts_tz", "duration", "decimal", "null"] {
+        let (want, got) = (everything().schema(), back.schema());
+        assert_eq!(got.field_with_name(name).expect("is there"), want.field_with_name(name).expect("is there"));
+    }
 }
