@@ -6,7 +6,7 @@ use arrow::array::*;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float16Type, Int32Type, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::*;
 use crate::context::Options;
@@ -197,7 +197,8 @@ fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
 fn row_groups_end_by_rows_and_by_bytes() {
     let (_dir, path) = out();
     let batches: Vec<_> = (0..10).map(|i| numbers(i * 1000..(i + 1) * 1000)).collect();
-    let sizes = |metadata: &ParquetMetaData| metadata.row_groups().iter().map(|g| g.num_rows()).collect::<Vec<_>>();
+    let sizes =
+        |metadata: &ParquetMetaData| metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect::<Vec<_>>();
     let whole = concat_batches(&batches[0].schema(), &batches).expect("one schema");
     let by_rows = ParquetOptions { row_group_size: 3300, ..ParquetOptions::default() };
     write(&path, &batches, &by_rows).expect("written");
