@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
 
 use crate::error::Result;
@@ -18,7 +19,7 @@ pub fn bytes_held(batch: &RecordBatch) -> usize {
 
 fn held_by(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
     let mut bytes = 0;
-    for buffer in data.buffers().iter().chain(data.nulls().map(|n| n.buffer())) {
+    for buffer in data.buffers().iter().chain(data.nulls().map(NullBuffer::buffer)) {
         if seen.insert(buffer.data_ptr().as_ptr() as usize) {
             bytes += buffer.capacity().max(buffer.len());
         }
@@ -82,7 +83,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, StringArray};
 
     fn batch(text: &[&str]) -> RecordBatch {
-        let n = text.len() as i64;
+        let n = i64::try_from(text.len()).expect("few rows");
         RecordBatch::try_from_iter([
             ("id", Arc::new(Int64Array::from_iter_values(0..n)) as ArrayRef),
             ("text", Arc::new(StringArray::from_iter_values(text)) as ArrayRef),
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn compact_lets_go_of_the_rest() {
-        let whole = batch(&["some text"; 10_000]);
+        let whole = batch(&vec!["some text"; 10_000]);
         let part = compact(&whole.slice(3, 2)).expect("compacts");
         assert_eq!(part, whole.slice(3, 2));
         assert!(bytes_held(&part) < 2_000);

@@ -111,11 +111,8 @@ impl Error {
 
 /// Names in backticks, at most twenty of them.
 pub fn listed(names: &[&str]) -> String {
-    let mut out = names.iter().take(20).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    if names.len() > 20 {
-        out.push_str(&format!(" and {} more", names.len() - 20));
-    }
-    out
+    let out = names.iter().take(20).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > 20 { format!("{out} and {} more", names.len() - 20) } else { out }
 }
 
 /// The name nearest to `name`, if one is near enough to be a slip of the keyboard.

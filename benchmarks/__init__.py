@@ -1,0 +1,1 @@
+"""Speed and peak memory beside the peers': `make bench`, or `python -m benchmarks --help`."""
