@@ -19,7 +19,7 @@ use arrow::datatypes::SchemaRef;
 
 pub use self::lower::Run;
 pub use self::verb::{NewName, Verb};
-use crate::context::Options;
+use crate::options::Options;
 use crate::error::{Error, Result};
 use crate::piece::Source;
 

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::dtype::{dtype_from_py, schema_from_py};
-use crate::context::Options;
+use crate::options::Options;
 use crate::error::Error;
 use crate::format::{CsvOptions, Format, NullValues, OnError};
 use crate::fit::{Extra, Missing};

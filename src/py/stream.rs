@@ -20,7 +20,8 @@ use super::expr::PyExpr;
 use super::input::input;
 use super::options::{Arguments, FileOptions, csv_options, format, run_options};
 use super::stats::stats;
-use crate::context::{Context, Options};
+use crate::context::Context;
+use crate::options::Options;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::format::Format;
@@ -28,7 +29,7 @@ use crate::plan::{Plan, Run, Verb};
 use crate::source::arrow::{ArrowSource, Batches, Producer};
 use crate::source::read_at::Input;
 use crate::source::reading::{Reading, What};
-use crate::stage::map::Kind;
+use crate::call::Kind;
 
 /// A description of a run.
 #[pyclass(name = "Plan", frozen, module = "stream._internal")]

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::*;
 use crate::batch;
-use crate::context::Options;
+use crate::options::Options;
 use crate::piece::Ordinal;
 use crate::sink::Mode;
 

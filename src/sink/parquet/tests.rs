@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::*;
-use crate::context::Options;
+use crate::options::Options;
 use crate::piece::Ordinal;
 use crate::sink::Mode;
 

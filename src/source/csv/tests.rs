@@ -8,7 +8,7 @@ use arrow::datatypes::{Int64Type, TimeUnit};
 use arrow::util::display::array_value_to_string;
 
 use super::*;
-use crate::context::Options;
+use crate::options::Options;
 use crate::format::OnError;
 use crate::source::read_at::{InMemory, Live};
 
@@ -56,7 +56,7 @@ fn run_in(
 }
 
 fn run(source: Arc<dyn Source>) -> Result<Vec<RecordBatch>> {
-    Ok(run_in(source, &Context::new(Options::default()), None)?.0)
+    Ok(run_in(source, &Context::new(Options::default(), || Ok(())), None)?.0)
 }
 
 fn whole(source: Arc<dyn Source>) -> Result<RecordBatch> {
@@ -355,7 +355,7 @@ fn on_error_leaves_out_or_nulls_and_counts() {
     ] {
         let options = with(|o| (o.on_error, o.dtypes) = (on_error, vec![("a".into(), DataType::Int64)]));
         assert_eq!(rows_of(text, &options).expect("goes on").1, expected);
-        let context = Context::new(Options::default());
+        let context = Context::new(Options::default(), || Ok(()));
         run_in(CsvSource::open(input(text), options).expect("opens"), &context, None).expect("goes on");
         assert_eq!(context.stats.stages()[0].rejects.load(std::sync::atomic::Ordering::Relaxed), rejects);
     }
@@ -367,7 +367,7 @@ fn batches_obey_rows_and_bytes() {
     let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
     let expected = whole(source.clone()).expect("reads");
     for (batch_size, batch_bytes) in [(1, 1 << 20), (7, 1 << 20), (1000, 1 << 20), (65_536, 500), (65_536, 5_000)] {
-        let context = Context::new(Options { batch_size, batch_bytes, ..Options::default() });
+        let context = Context::new(Options { batch_size, batch_bytes, ..Options::default() }, || Ok(()));
         let (batches, _) = run_in(source.clone(), &context, None).expect("reads");
         assert!(batches.iter().all(|b| b.num_rows() <= batch_size));
         assert!(batches.iter().all(|b| b.num_rows() == 1 || crate::batch::bytes_of_rows(b) <= batch_bytes));
@@ -397,11 +397,11 @@ fn a_run_goes_on_at_any_place() {
     gz.write_all(text.as_bytes()).expect("memory");
     for bytes in [text.clone().into_bytes(), gz.finish().expect("memory")] {
         let source = CsvSource::with_piece_bytes(input(&bytes), CsvOptions::default(), Some(3000)).expect("opens");
-        let (batches, places) = run_in(source.clone(), &Context::new(Options::default()), None).expect("reads");
+        let (batches, places) = run_in(source.clone(), &Context::new(Options::default(), || Ok(())), None).expect("reads");
         for (i, place) in places.iter().enumerate() {
             let line = 1 + text.as_bytes()[..place.start as usize].iter().filter(|b| **b == b'\n').count() as u64;
             assert_eq!(place.line, line);
-            let (rest, again) = run_in(source.clone(), &Context::new(Options::default()), Some(place)).expect("reads");
+            let (rest, again) = run_in(source.clone(), &Context::new(Options::default(), || Ok(())), Some(place)).expect("reads");
             assert_eq!((&rest[..], &again[..]), (&batches[i..], &places[i..]));
         }
     }
@@ -412,10 +412,10 @@ fn a_limit_stops_the_cuts() {
     let text: String = (0..200_000).fold("id\n".to_owned(), |t, i| t + &format!("{i}\n"));
     let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
     let pushed = source.push(&Pushdown { limit: Some(5), ..Pushdown::default() }).expect("pushes").source;
-    let (_, places) = run_in(pushed, &Context::new(Options::default()), None).expect("reads");
+    let (_, places) = run_in(pushed, &Context::new(Options::default(), || Ok(())), None).expect("reads");
     assert_eq!(places.len(), 1);
     assert!(places[0].len <= 64 << 10);
-    let (_, places) = run_in(source, &Context::new(Options::default()), None).expect("reads");
+    let (_, places) = run_in(source, &Context::new(Options::default(), || Ok(())), None).expect("reads");
     assert!(places.windows(2).all(|p| p[0].start + p[0].len == p[1].start));
     assert!(places.len() > 4 && places.iter().all(|p| p.len <= 1 << 20));
 }
@@ -447,7 +447,7 @@ fn a_pipe_hands_over_what_it_has() {
     let parts: [&[u8]; 5] = [b"a,b\n", b"1,x\n2,", b"y\n", b"3,z", b"\n"];
     let source = CsvSource::open(live(&parts, 2), CsvOptions::default()).expect("opens");
     assert!(source.one_shot());
-    let context = Context::new(Options::default());
+    let context = Context::new(Options::default(), || Ok(()));
     let pieces = source.clone().start(None, &context).expect("starts");
     let piece = pieces.next(&context).expect("reads").expect("one row is whole");
     assert_eq!(piece.raw.as_ref().expect("text").0.as_ref(), b"1,x\n");
@@ -526,7 +526,7 @@ fn windows_inside_quotes_are_told_or_left_out() {
 #[test]
 fn a_long_record_is_bounded_by_the_budget() {
     let text = format!("a,b\n1,\"{}\n", "x".repeat(4 << 20));
-    let context = Context::new(Options { memory_limit: Some(1 << 20), ..Options::default() });
+    let context = Context::new(Options { memory_limit: Some(1 << 20), ..Options::default() }, || Ok(()));
     let schema =
         Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
     let source = CsvSource::open(input(text.as_bytes()), with(|o| o.schema = Some(schema))).expect("opens");
