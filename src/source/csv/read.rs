@@ -109,6 +109,9 @@ impl Run {
 impl Pieces for Run {
     fn next(&self, context: &Arc<Context>) -> Result<Option<Piece>> {
         context.cancel.check()?;
+        if let Input::Live(live) = &self.file.input {
+            live.cancel_with(&context.cancel);
+        }
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(cut) = self.cut(&mut cuts, context)? else { return Ok(None) };
         cuts.given += cut.records;
