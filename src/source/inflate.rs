@@ -101,7 +101,11 @@ impl Read for Gzip {
                 Ok(n) => return Ok(n),
                 Err(e) if from_below(&e) || e.kind() == io::ErrorKind::Interrupted => return Err(e),
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(damaged(&self.name, Compression::Gzip, "it ends before its last block; is it truncated?"));
+                    return Err(damaged(
+                        &self.name,
+                        Compression::Gzip,
+                        "it ends before its last block; is it truncated?",
+                    ));
                 }
                 Err(e) => return Err(damaged(&self.name, Compression::Gzip, e)),
             }
@@ -129,7 +133,11 @@ impl Gzip {
                     return Ok(());
                 }
                 Some(_) => {
-                    return Err(damaged(&self.name, Compression::Gzip, "bytes behind its end that are no further member"));
+                    return Err(damaged(
+                        &self.name,
+                        Compression::Gzip,
+                        "bytes behind its end that are no further member",
+                    ));
                 }
             }
         }

@@ -14,15 +14,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("alloc", &["error"]),
     ("memory", &["error"]),
     ("batch", &["memory", "error", "dtype"]),
+    ("fit", &["batch", "dtype", "error"]),
     ("keys", &["memory", "error", "dtype"]),
     ("spill", &["batch", "error", "format"]),
     ("context", &["alloc", "memory", "spill", "format", "error"]),
     ("expr", &["batch", "dtype", "error"]),
     ("piece", &["batch", "memory", "context", "expr", "error"]),
-    ("source", &["piece", "batch", "memory", "context", "expr", "format", "dtype", "error"]),
+    ("source", &["piece", "batch", "fit", "memory", "context", "expr", "format", "dtype", "error"]),
     ("sink", &["piece", "batch", "keys", "memory", "spill", "context", "format", "error"]),
-    ("stage", &["piece", "batch", "keys", "memory", "spill", "context", "expr", "dtype", "error"]),
-    ("plan", &["piece", "expr", "format", "dtype", "batch", "error"]),
+    ("stage", &["piece", "batch", "fit", "keys", "memory", "spill", "context", "expr", "dtype", "error"]),
+    ("plan", &["piece", "expr", "format", "dtype", "batch", "context", "error"]),
+    // a verb of the caller's own function holds that function, and each knows its output schema
+    ("plan/verb", &["stage", "expr", "dtype", "error"]),
     (
         "plan/lower",
         &["piece", "expr", "format", "dtype", "batch", "error", "source", "stage", "sink", "context", "memory"],
@@ -30,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "py",
         &[
-            "error", "format", "dtype", "alloc", "memory", "batch", "keys", "spill", "context", "expr", "piece",
+            "error", "format", "dtype", "alloc", "memory", "batch", "fit", "keys", "spill", "context", "expr", "piece",
             "source", "sink", "stage", "plan",
         ],
     ),

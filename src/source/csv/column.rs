@@ -84,11 +84,7 @@ impl Writing {
             Some(words) => words.iter().any(|w| w.as_bytes() == text),
             None => text.eq_ignore_ascii_case(word) || text == digit,
         };
-        if is(&self.truths, b"true", b"1") {
-            Some(true)
-        } else {
-            is(&self.lies, b"false", b"0").then_some(false)
-        }
+        if is(&self.truths, b"true", b"1") { Some(true) } else { is(&self.lies, b"false", b"0").then_some(false) }
     }
 
     /// A point in time.
@@ -198,7 +194,9 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
             Box::new(Cast { inner: by.text::<GenericStringType<i32>>(), to: dtype.clone() })
         }
         other => {
-            return Err(Error::NotImplemented(format!("a csv column of type {other} is not built; read it as \"string\"")));
+            return Err(Error::NotImplemented(format!(
+                "a csv column of type {other} is not built; read it as \"string\""
+            )));
         }
     })
 }
@@ -230,7 +228,9 @@ pub(super) fn expected(dtype: &DataType) -> String {
         DataType::Date32 => "a date (YYYY-MM-DD)".into(),
         DataType::Time32(_) | DataType::Time64(_) => "a time (HH:MM:SS)".into(),
         DataType::Timestamp(unit, None) => format!("a timestamp without offset, to the {}", named(*unit)),
-        DataType::Timestamp(unit, Some(zone)) => format!("a timestamp that the clocks of {zone} show, to the {}", named(*unit)),
+        DataType::Timestamp(unit, Some(zone)) => {
+            format!("a timestamp that the clocks of {zone} show, to the {}", named(*unit))
+        }
         _ => "text".into(),
     }
 }
@@ -280,10 +280,7 @@ impl By {
         let whole = move |nanos: i64| {
             if nanos % unit == 0 { T::Native::try_from(nanos / unit).ok() } else { None }
         };
-        self.temporal::<T>(
-            move |text| whole(time::time(text)?),
-            move |text, writing| whole(writing.time(text)?),
-        )
+        self.temporal::<T>(move |text| whole(time::time(text)?), move |text, writing| whole(writing.time(text)?))
     }
 
     fn timestamp<T: ArrowPrimitiveType<Native = i64>>(self, unit: TimeUnit, zone: Option<Tz>) -> Box<dyn Fill> {

@@ -84,13 +84,7 @@ impl std::fmt::Debug for Cutter {
 
 impl Cutter {
     /// Cuts what `feed` gives, from its first byte on.
-    pub(super) fn new(
-        name: &str,
-        feed: Box<dyn Read + Send>,
-        live: bool,
-        inflates: bool,
-        dialect: CsvDialect,
-    ) -> Self {
+    pub(super) fn new(name: &str, feed: Box<dyn Read + Send>, live: bool, inflates: bool, dialect: CsvDialect) -> Self {
         Self {
             name: name.to_owned(),
             feed,

@@ -91,8 +91,7 @@ impl Where<'_> {
             _ => "string",
         };
         let other = format!("dtypes={{{column:?}: \"{wider}\"}}");
-        let remedy =
-            if wider == "string" { format!("null_values=[{shown:?}] or {other}") } else { other };
+        let remedy = if wider == "string" { format!("null_values=[{shown:?}] or {other}") } else { other };
         self.error(
             Place { column: Some(column.to_owned()), value: Some(whole.into_owned()), ..self.place(start) },
             &format!("column `{column}`: expected {}, found `{shown}`; pass {remedy}", expected(dtype)),

@@ -19,7 +19,11 @@ pub(super) fn first_record(name: &str, cut: &Cut, dialect: &CsvDialect) -> Resul
     let mut splitter = Splitter::new(dialect.clone(), None);
     let block = splitter.block(&cut.bytes, 0, Most::rows(1));
     if block.fault.is_some() {
-        return Err(bad(name, cut, "a quote that opens in the first record is never closed; pass quote_char=None if quotes are text"));
+        return Err(bad(
+            name,
+            cut,
+            "a quote that opens in the first record is never closed; pass quote_char=None if quotes are text",
+        ));
     }
     if splitter.fields.len() > MOST {
         return Err(Error::Format(format!(

@@ -93,11 +93,7 @@ fn number_kind(text: &[u8]) -> u16 {
     match unsigned {
         [b'0', b'0'..=b'9', ..] if unsigned.iter().all(u8::is_ascii_digit) => TEXT,
         [b'0'..=b'9', ..] if unsigned.iter().all(u8::is_ascii_digit) => {
-            if number::int64(text, 0, text.len()).is_some() {
-                INT
-            } else {
-                HUGE
-            }
+            if number::int64(text, 0, text.len()).is_some() { INT } else { HUGE }
         }
         b"inf" | b"NaN" | b"nan" => FLOAT,
         [b'+', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => TEXT,

@@ -118,8 +118,7 @@ impl Pieces for Run {
             Some(lease) => lease,
             None => self.holder.lease(cut.bytes.len())?,
         };
-        let place =
-            Place { file: 0, part: 0, start: cut.offset, len: cut.bytes.len() as u64, line: cut.line };
+        let place = Place { file: 0, part: 0, start: cut.offset, len: cut.bytes.len() as u64, line: cut.line };
         Ok(Some(Piece { place, need, raw: Some((cut.bytes, lease)) }))
     }
 
@@ -251,12 +250,8 @@ impl Batches {
         if !self.is_text {
             self.check_encoding(raise)?;
         }
-        let rows = Rows {
-            bytes: &self.bytes,
-            fields: &self.splitter.fields,
-            width: file.names.len(),
-            dialect: &file.dialect,
-        };
+        let rows =
+            Rows { bytes: &self.bytes, fields: &self.splitter.fields, width: file.names.len(), dialect: &file.dialect };
         let mut first: Option<(usize, usize)> = None;
         for (fill, column) in self.columns.iter_mut().zip(&*run.columns) {
             let bad = &mut self.bad;
@@ -334,12 +329,7 @@ impl Batches {
     }
 
     fn place(&self) -> Where<'_> {
-        Where {
-            name: &self.run.file.name,
-            bytes: &self.bytes,
-            offset: self.place.start,
-            line: self.place.line,
-        }
+        Where { name: &self.run.file.name, bytes: &self.bytes, offset: self.place.start, line: self.place.line }
     }
 
     fn value_error(&self, row: usize, column: usize) -> Error {
@@ -360,9 +350,10 @@ impl Batches {
 
     fn finish(&mut self, rows: usize) -> Result<Held> {
         let schema = self.run.schema.clone();
-        let arrays = self.columns.iter_mut().zip(schema.fields()).map(|(column, field)| {
-            column.finish().map_err(|e| e.context(format_args!("column `{}`", field.name())))
-        });
+        let arrays =
+            self.columns.iter_mut().zip(schema.fields()).map(|(column, field)| {
+                column.finish().map_err(|e| e.context(format_args!("column `{}`", field.name())))
+            });
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let mut batch = with_columns(schema, arrays, rows)?;
         if !self.bad.is_empty() {
@@ -390,10 +381,8 @@ impl Batches {
 
 /// Whether a file's column can be read as `dtype`.
 pub(super) fn check(name: &str, dtype: &DataType, file: &File) -> Result<()> {
-    column(0, dtype, &super::column::Nulls::new(&[]), &file.writing)
-        .map(drop)
-        .map_err(|e| match e {
-            Error::NotImplemented(m) => Error::NotImplemented(format!("column `{name}`: {m}")),
-            other => other.context(format_args!("column `{name}`")),
-        })
+    column(0, dtype, &super::column::Nulls::new(&[]), &file.writing).map(drop).map_err(|e| match e {
+        Error::NotImplemented(m) => Error::NotImplemented(format!("column `{name}`: {m}")),
+        other => other.context(format_args!("column `{name}`")),
+    })
 }

@@ -57,7 +57,12 @@ impl<'a> Sample<'a> {
     ///
     /// # Errors
     /// The input's.
-    pub(super) fn head(&mut self, cutter: &mut Cutter, rows: Option<usize>, keep: bool) -> Result<(VecDeque<Cut>, bool)> {
+    pub(super) fn head(
+        &mut self,
+        cutter: &mut Cutter,
+        rows: Option<usize>,
+        keep: bool,
+    ) -> Result<(VecDeque<Cut>, bool)> {
         let (mut kept, mut bytes) = (VecDeque::new(), 0);
         loop {
             let enough = rows.is_some_and(|rows| self.rows >= rows || bytes >= HEAD);

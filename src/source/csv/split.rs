@@ -293,10 +293,8 @@ pub(super) fn unescape(dialect: &CsvDialect, bytes: &[u8], out: &mut Vec<u8>) {
     let quote = dialect.quote.unwrap_or(dialect.delimiter);
     let mut i = 0;
     while i < bytes.len() {
-        let plain = bytes[i..]
-            .iter()
-            .position(|b| *b == quote || Some(*b) == dialect.escape)
-            .unwrap_or(bytes.len() - i);
+        let plain =
+            bytes[i..].iter().position(|b| *b == quote || Some(*b) == dialect.escape).unwrap_or(bytes.len() - i);
         out.extend_from_slice(&bytes[i..i + plain]);
         i += plain;
         match bytes.get(i..) {
@@ -416,7 +414,8 @@ mod tests {
     fn blank_lines() {
         let dialect = CsvDialect::default();
         let text = b"a\n\nb\r\n\r\n\n";
-        let one: Vec<Vec<Vec<u8>>> = vec![vec![b"a".to_vec()], vec![vec![]], vec![b"b".to_vec()], vec![vec![]], vec![vec![]]];
+        let one: Vec<Vec<Vec<u8>>> =
+            vec![vec![b"a".to_vec()], vec![vec![]], vec![b"b".to_vec()], vec![vec![]], vec![vec![]]];
         assert_eq!(records(&dialect, Some(1), text), (one, None));
         let kept = CsvDialect { skip_blank_lines: false, ..dialect.clone() };
         let two = vec![vec![b"a".to_vec(), b"b".to_vec()], vec![vec![], vec![]]];

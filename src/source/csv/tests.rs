@@ -23,7 +23,11 @@ fn with(options: impl FnOnce(&mut CsvOptions)) -> CsvOptions {
 }
 
 /// Runs a source to its end and checks what the contract says on the way.
-fn run_in(source: Arc<dyn Source>, context: &Arc<Context>, from: Option<&Place>) -> Result<(Vec<RecordBatch>, Vec<Place>)> {
+fn run_in(
+    source: Arc<dyn Source>,
+    context: &Arc<Context>,
+    from: Option<&Place>,
+) -> Result<(Vec<RecordBatch>, Vec<Place>)> {
     let schema = source.schema();
     let pieces = source.start(from, context)?;
     let (mut batches, mut places) = (Vec::new(), Vec::new());
@@ -67,7 +71,9 @@ fn rows_of(text: &[u8], options: &CsvOptions) -> Result<(String, Vec<Vec<String>
     for bytes in (1..40).chain([64, 100]) {
         match (&expected, read(Some(bytes))) {
             (Ok(expected), Ok(found)) => assert_eq!(*expected, found, "pieces of {bytes}"),
-            (Err(expected), Err(found)) => assert_eq!(format!("{expected:?}"), format!("{found:?}"), "pieces of {bytes}"),
+            (Err(expected), Err(found)) => {
+                assert_eq!(format!("{expected:?}"), format!("{found:?}"), "pieces of {bytes}")
+            }
             (expected, found) => panic!("pieces of {bytes}: {found:?}, expected {expected:?}"),
         }
     }
@@ -123,7 +129,10 @@ fn line_ends_quotes_and_byte_order_mark() {
 
 #[test]
 fn empty_inputs() {
-    assert_eq!(err(b"", &CsvOptions::default()), "t.csv: is empty: expected a header; pass schema= to read it as no rows");
+    assert_eq!(
+        err(b"", &CsvOptions::default()),
+        "t.csv: is empty: expected a header; pass schema= to read it as no rows"
+    );
     assert!(err(b"\n\r\n", &CsvOptions::default()).contains("is empty"));
     assert_eq!(ok("a,b\n", &CsvOptions::default()), ("a Utf8, b Utf8".into(), vec![]));
     assert_eq!(ok("a,b", &CsvOptions::default()).0, "a Utf8, b Utf8");
@@ -158,9 +167,15 @@ fn a_value_that_does_not_fit_names_everything() {
     let Error::Parse { place, .. } = e else { panic!("a parse error") };
     assert_eq!((place.line, place.offset), (Some(3), Some(11)));
     assert_eq!((place.column.as_deref(), place.value.as_deref()), (Some("qty"), Some("n/a")));
-    assert!(err(b"id,qty\n1,2.5\n", &ints).ends_with("expected an integer, found `2.5`; pass dtypes={\"qty\": \"float64\"}"));
+    assert!(
+        err(b"id,qty\n1,2.5\n", &ints)
+            .ends_with("expected an integer, found `2.5`; pass dtypes={\"qty\": \"float64\"}")
+    );
     let small = with(|o| o.dtypes = vec![("qty".into(), DataType::Int8)]);
-    assert!(err(b"id,qty\n1,128\n", &small).contains("expected an integer that fits int8, found `128`; pass dtypes={\"qty\": \"int64\"}"));
+    assert!(
+        err(b"id,qty\n1,128\n", &small)
+            .contains("expected an integer that fits int8, found `128`; pass dtypes={\"qty\": \"int64\"}")
+    );
 }
 
 #[test]
@@ -203,7 +218,10 @@ fn an_open_quote_names_the_line_where_it_opens() {
 
 #[test]
 fn headers() {
-    assert_eq!(ok("a,a,,a\n1,2,3,4\n", &CsvOptions::default()).0, "a Int64, a_duplicated_0 Int64,  Int64, a_duplicated_1 Int64");
+    assert_eq!(
+        ok("a,a,,a\n1,2,3,4\n", &CsvOptions::default()).0,
+        "a Int64, a_duplicated_0 Int64,  Int64, a_duplicated_1 Int64"
+    );
     let none = with(|o| o.has_header = Some(false));
     assert_eq!(ok("1,x\n2,y\n", &none), ("column_0 Int64, column_1 Utf8".into(), rows(&[&["1", "x"], &["2", "y"]])));
     let renamed = with(|o| o.new_columns = Some(vec!["x".into()]));
@@ -222,7 +240,9 @@ fn a_given_schema_is_held_against_the_header() {
         with(|o| o.schema = Some(Arc::new(Schema::new(fields))))
     };
     assert_eq!(ok("a,b\n1,2\n", &schema(&["x", "y"])), ("x Int32, y Int32".into(), rows(&[&["1", "2"]])));
-    assert!(err(b"a,b\n1,2\n", &schema(&["a"])).starts_with("t.csv:1: expected a header of 1 columns, found 2 (`a`, `b`)"));
+    assert!(
+        err(b"a,b\n1,2\n", &schema(&["a"])).starts_with("t.csv:1: expected a header of 1 columns, found 2 (`a`, `b`)")
+    );
     assert!(err(b"a,b\n1,2\n", &schema(&["b", "a"])).contains("in another order: `a`, `b`"));
 }
 
@@ -243,7 +263,8 @@ fn other_ways_to_write_values() {
         (o.true_values, o.false_values) = (Some(vec!["ja".into()]), Some(vec!["nein".into()]));
         o.trim = true;
     });
-    let (types, values) = ok("n;d;t;b;s\n1.234,5;31.12.2023;31.12.2023 13:00; ja ;\" x \"\n-2;01.01.2024;;nein; y \n", &german);
+    let (types, values) =
+        ok("n;d;t;b;s\n1.234,5;31.12.2023;31.12.2023 13:00; ja ;\" x \"\n-2;01.01.2024;;nein; y \n", &german);
     assert_eq!(types, "n Float64, d Date32, t Timestamp(µs), b Boolean, s Utf8");
     assert_eq!(
         values,
@@ -280,7 +301,11 @@ fn every_dtype_that_is_asked_for() {
         (DataType::Time32(TimeUnit::Second), "03:04:05", "03:04:05"),
         (DataType::Time64(TimeUnit::Nanosecond), "03:04:05.000000001", "03:04:05.000000001"),
         (DataType::Timestamp(TimeUnit::Second, None), "2024-01-01", "2024-01-01T00:00:00"),
-        (DataType::Timestamp(TimeUnit::Nanosecond, None), "2024-01-01 00:00:00.000000001", "2024-01-01T00:00:00.000000001"),
+        (
+            DataType::Timestamp(TimeUnit::Nanosecond, None),
+            "2024-01-01 00:00:00.000000001",
+            "2024-01-01T00:00:00.000000001",
+        ),
         (zone("UTC"), "2024-01-01T00:00:00+01:00", "2023-12-31T23:00:00Z"),
         (zone("Europe/Berlin"), "2024-01-01 00:00", "2024-01-01T00:00:00+01:00"),
         (DataType::Boolean, "True", "true"),
@@ -340,7 +365,10 @@ fn batches_obey_rows_and_bytes() {
 #[test]
 fn projection_order_and_count() {
     let source = CsvSource::open(input(b"a,b,c\n1,2,3\n4,5,6\n"), CsvOptions::default()).expect("opens");
-    let wish = |columns: &[&str]| Pushdown { columns: Some(columns.iter().map(|c| (*c).into()).collect()), ..Pushdown::default() };
+    let wish = |columns: &[&str]| Pushdown {
+        columns: Some(columns.iter().map(|c| (*c).into()).collect()),
+        ..Pushdown::default()
+    };
     let batch = whole(source.push(&wish(&["c", "a"])).expect("known").source).expect("reads");
     assert_eq!(batch.schema().field(0).name(), "c");
     assert_eq!(batch.column(1).as_primitive::<Int64Type>().values(), &[1, 4]);
@@ -414,7 +442,8 @@ fn a_pipe_hands_over_what_it_has() {
     assert!(matches!(source.start(None, &context), Err(Error::Stream(m)) if m.contains("read once")));
 
     for given in [true, false] {
-        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
         let options = with(|o| o.schema = given.then_some(schema));
         let source = CsvSource::open(live(&parts, if given { 0 } else { 2 }), options.clone()).expect("opens");
         drop(source);
@@ -429,7 +458,8 @@ fn compressed_streams_live_or_not() {
     let text: String = (0..5000).fold("id,s\n".to_owned(), |t, i| t + &format!("{i},text {i}\n"));
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(text.as_bytes()).expect("memory");
-    let expected = whole(CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens")).expect("reads");
+    let expected =
+        whole(CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens")).expect("reads");
     for bytes in [gz.finish().expect("memory"), zstd::encode_all(text.as_bytes(), 3).expect("memory")] {
         let parts: Vec<&[u8]> = bytes.chunks(1000).collect();
         for input in [input(&bytes), live(&parts, usize::MAX), live(&[&bytes[..1], &bytes[1..]], usize::MAX)] {
@@ -484,7 +514,8 @@ fn windows_inside_quotes_are_told_or_left_out() {
 fn a_long_record_is_bounded_by_the_budget() {
     let text = format!("a,b\n1,\"{}\n", "x".repeat(4 << 20));
     let context = Context::new(Options { memory_limit: Some(1 << 20), ..Options::default() });
-    let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
+    let schema =
+        Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
     let source = CsvSource::open(input(text.as_bytes()), with(|o| o.schema = Some(schema))).expect("opens");
     let e = run_in(source.clone(), &context, None).expect_err("too long");
     assert!(matches!(&e, Error::MemoryLimit(m) if m.starts_with("t.csv:2: ")), "{e}");
@@ -510,7 +541,22 @@ fn random_files_are_the_same_for_every_piece_size() {
         with(|o| (o.has_header, o.trim) = (Some(false), true)),
         with(|o| o.on_error = OnError::Skip),
     ];
-    let cells = ["1", "", "\"\"", "x", "\"a\nb\"", "\"q\"\"q\"", "2.5", "\"\\\"", "é", "a\"b", " 7 ", "\"x\"y", "#", "\"\r\n\""];
+    let cells = [
+        "1",
+        "",
+        "\"\"",
+        "x",
+        "\"a\nb\"",
+        "\"q\"\"q\"",
+        "2.5",
+        "\"\\\"",
+        "é",
+        "a\"b",
+        " 7 ",
+        "\"x\"y",
+        "#",
+        "\"\r\n\"",
+    ];
     let mut read = 0;
     for _ in 0..400 {
         let width = 1 + random(3);
@@ -520,7 +566,9 @@ fn random_files_are_the_same_for_every_piece_size() {
             if random(6) == 0 {
                 text += ["", "#c,\"", "\"", ",,,,"][random(4)];
             } else {
-                let row: Vec<&str> = (0..width).map(|i| if row == 0 { ["a", "b", "c"][i] } else { cells[random(cells.len())] }).collect();
+                let row: Vec<&str> = (0..width)
+                    .map(|i| if row == 0 { ["a", "b", "c"][i] } else { cells[random(cells.len())] })
+                    .collect();
                 text += &row.join(",");
             }
             text += if random(9) == 0 { "\n" } else { end };

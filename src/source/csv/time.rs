@@ -161,7 +161,8 @@ pub(super) fn in_zone(moment: Moment, zone: &Tz) -> Option<i64> {
 /// # Errors
 /// [`Error::Value`] for a name that is not one.
 pub(super) fn zone(name: &str) -> Result<Tz> {
-    Tz::from_str(name).map_err(|_| Error::Value(format!("`{name}` is not a time zone; expected one like `UTC` or `Europe/Berlin`")))
+    Tz::from_str(name)
+        .map_err(|_| Error::Value(format!("`{name}` is not a time zone; expected one like `UTC` or `Europe/Berlin`")))
 }
 
 /// `strftime` patterns of the caller's, tried in order.
@@ -176,7 +177,9 @@ impl Patterns {
     pub(super) fn new(patterns: &[String]) -> Result<Self> {
         let read = |pattern: &String| {
             StrftimeItems::new(pattern).parse_to_owned().map_err(|_| {
-                Error::Value(format!("`datetime_formats`: `{pattern}` is no pattern; expected one like \"%d.%m.%Y %H:%M\""))
+                Error::Value(format!(
+                    "`datetime_formats`: `{pattern}` is no pattern; expected one like \"%d.%m.%Y %H:%M\""
+                ))
             })
         };
         Ok(Self(patterns.iter().map(read).collect::<Result<_>>()?))
@@ -232,7 +235,8 @@ mod tests {
             let text = day.format("%Y-%m-%d").to_string();
             assert_eq!(date(text.as_bytes()).map(i64::from), Some((day - epoch).num_days()), "{text}");
         }
-        for bad in ["2023-02-29", "2024-02-30", "2024-13-01", "2024-00-01", "2024-01-00", "2024-1-1", "2024/01/01", ""] {
+        for bad in ["2023-02-29", "2024-02-30", "2024-13-01", "2024-00-01", "2024-01-00", "2024-1-1", "2024/01/01", ""]
+        {
             assert_eq!(date(bad.as_bytes()), None, "{bad}");
         }
         assert!(date(b"2000-02-29").is_some() && date(b"1900-02-29").is_none());
@@ -249,9 +253,18 @@ mod tests {
         assert_eq!(at("1970-01-01T01:00:00-0100"), Some((3600, 0, Some(-3600))));
         assert_eq!(at("1969-12-31T23:59:59"), Some((-1, 0, None)));
         for bad in [
-            "1970-01-01T", "1970-01-01T24:00:00", "1970-01-01T00:60:00", "1970-01-01T00:00:60", "1970-01-01T00:00:00.",
-            "1970-01-01T00:00:00.1x", "1970-01-01x00:00:00", "1970-01-01T00:00:00+25:00", "1970-01-01T1:00:00",
-            "1970-01-01T00:00:00.1234567891", "19700101", "1970-01-01 é",
+            "1970-01-01T",
+            "1970-01-01T24:00:00",
+            "1970-01-01T00:60:00",
+            "1970-01-01T00:00:60",
+            "1970-01-01T00:00:00.",
+            "1970-01-01T00:00:00.1x",
+            "1970-01-01x00:00:00",
+            "1970-01-01T00:00:00+25:00",
+            "1970-01-01T1:00:00",
+            "1970-01-01T00:00:00.1234567891",
+            "19700101",
+            "1970-01-01 é",
         ] {
             assert_eq!(at(bad), None, "{bad}");
         }
