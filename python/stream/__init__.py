@@ -1,1 +1,74 @@
-"""Stream CSV and Parquet through Python in bounded memory."""
+"""Stream CSV and Parquet through Python in bounded memory.
+
+>>> import stream
+>>> from stream import col
+>>> trips = stream.from_arrow(stream.Batch({"id": [1, 2], "fare": [3.5, 20.0]}))
+>>> for batch in trips.filter(col("fare") < 10):
+...     print(batch.num_rows, batch["fare"].sum())
+1 3.5
+"""
+
+from stream import exceptions
+from stream._batch import Batch
+from stream._column import Column
+from stream._dtypes import DType, Schema
+from stream._expr import Expr, coalesce, col, concat_str, from_epoch, len, lit, when
+from stream._internal import __version__
+from stream._read import concat, from_arrow, memory, read, read_csv, read_parquet
+from stream._report import Report, Stats
+from stream._stream import Batches, Rows, Stream
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Column",
+    "DType",
+    "Expr",
+    "Report",
+    "Rows",
+    "Schema",
+    "Stats",
+    "Stream",
+    "coalesce",
+    "col",
+    "concat",
+    "concat_str",
+    "exceptions",
+    "from_arrow",
+    "from_epoch",
+    "lit",
+    "memory",
+    "read",
+    "read_csv",
+    "read_parquet",
+    "when",
+]
+
+_ELSEWHERE = {
+    "DataFrame": "Batch",
+    "LazyFrame": "Stream",
+    "RecordBatch": "Batch",
+    "Series": "Column",
+    "Table": "Batch",
+    "concat_batches": "concat",
+    "count": "stream.len() for rows, col(…).count() for values",
+    "dataset": "read",
+    "from_pandas": "from_arrow or Batch",
+    "from_polars": "from_arrow",
+    "open_csv": "read_csv",
+    "read_table": "read_parquet",
+    "scan": "read",
+    "scan_csv": "read_csv",
+    "scan_parquet": "read_parquet",
+    "sink_csv": "Stream.write_csv",
+    "sink_parquet": "Stream.write_parquet",
+    "write_csv": "Stream.write_csv",
+    "write_parquet": "Stream.write_parquet",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Name our verb where another library's was typed."""
+    if name in _ELSEWHERE:
+        raise AttributeError(f"stream has no `{name}`; use {_ELSEWHERE[name]}")
+    raise AttributeError(f"module 'stream' has no attribute '{name}'")

@@ -83,7 +83,7 @@ impl Branch {
             }
             let mask = evaluate(condition, rows, &left, count)?.rows(left.len())?;
             let mask = match mask.as_any().downcast_ref::<arrow::array::BooleanArray>() {
-                Some(mask) => arrow::compute::prep_null_mask_filter(mask),
+                Some(mask) => super::logic::truths(mask),
                 None => return Err(Error::Schema("when: expected a condition (bool)".into())),
             };
             let mut open = Vec::new();

@@ -124,6 +124,11 @@ fn bits(op: Operator, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
     )
 }
 
+/// The mask with null as false.
+pub(super) fn truths(mask: &BooleanArray) -> BooleanArray {
+    if mask.null_count() == 0 { mask.clone() } else { arrow::compute::prep_null_mask_filter(mask) }
+}
+
 /// Some of the rows of `rows`, by their position among them.
 pub(super) fn pick(rows: Rows<'_>, positions: UInt64Array) -> Result<UInt64Array> {
     match rows.picked {

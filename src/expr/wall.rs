@@ -58,11 +58,6 @@ impl Wall {
         Ok(Some(Wall { kind, zone, kept: None }))
     }
 
-    /// What the integers mean.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Seconds east of UTC at `seconds` since 1970 UTC; none beyond the years that the tz database covers.
     pub fn offset(&mut self, seconds: i64) -> Option<i64> {
         let Some(zone) = &self.zone else { return Some(0) };

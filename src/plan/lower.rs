@@ -234,7 +234,7 @@ fn add(verb: &Verb, schema: SchemaRef, flow: Flow, context: &Arc<Context>) -> Re
     if let Verb::Aggregate(exprs) = verb {
         let aggregation = resolve_aggregates(exprs, &schema)?;
         let schema = aggregation.schema();
-        let row = flow.fill(Aggregate::new(aggregation, context), context)?;
+        let row = flow.fill(Aggregate::new(aggregation, context)?, context)?;
         return Ok((schema, Flow::Serial(Box::new(std::iter::once(Ok(row))))));
     }
     let pull = flow.pull(context);

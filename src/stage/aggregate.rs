@@ -20,10 +20,13 @@ pub struct Aggregate {
 
 impl Aggregate {
     /// Nothing aggregated yet.
-    pub fn new(aggregation: Aggregation, context: &Context) -> Self {
+    ///
+    /// # Errors
+    /// Aggregates that cannot start.
+    pub fn new(aggregation: Aggregation, context: &Context) -> Result<Self> {
         let holder = context.memory.holder("agg", None);
-        let (so_far, lease) = (Mutex::new(Some(aggregation.start())), Mutex::new(holder.empty()));
-        Self { aggregation, so_far, holder, lease }
+        let (so_far, lease) = (Mutex::new(Some(aggregation.start()?)), Mutex::new(holder.empty()));
+        Ok(Self { aggregation, so_far, holder, lease })
     }
 }
 
@@ -32,7 +35,7 @@ impl Collect for Aggregate {
     type Done = Held;
 
     fn prepare(&self, held: Held, _: &Context) -> Result<(State, Lease)> {
-        let mut state = self.aggregation.start();
+        let mut state = self.aggregation.start()?;
         state.update(&held.batch)?;
         let lease = self.holder.lease(state.bytes())?;
         Ok((state, lease))

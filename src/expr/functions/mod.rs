@@ -5,6 +5,7 @@
 //! resolved; an option left out is null. A new function is a row in the list of its family and a method in Python.
 
 mod absent;
+mod format;
 mod numeric;
 mod pattern;
 mod string;

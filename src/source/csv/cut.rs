@@ -214,23 +214,24 @@ impl Cutter {
         let mut want = target.max(1);
         if self.live {
             // What came with an earlier read goes out before another one may wait.
-            self.scan(&mut scan, want, one);
+            self.scan(&mut scan, usize::MAX, one);
             if scan.end > 0 {
                 return Ok(Some(self.take(scan.end, &scan, memory)?));
             }
         }
         loop {
             let short = self.buffer.len() < want && self.fill(want, memory)?;
-            self.scan(&mut scan, want, one);
-            let enough = one || self.ended || short || self.buffer.len() >= want;
-            let last = self.ended && scan.at >= self.buffer.len() && scan.end < self.buffer.len();
-            let end = if scan.end > 0 && enough && (one || !last) {
+            // A piece ends where it would if no more than `want` bytes had been read.
+            let limit = if one { usize::MAX } else { want };
+            self.scan(&mut scan, limit, one);
+            let last = self.ended && self.buffer.len() <= limit;
+            let end = if scan.end > 0 && (one || (!last && (short || self.buffer.len() >= want))) {
                 scan.end
-            } else if self.ended {
+            } else if last {
                 if self.buffer.is_empty() {
                     return Ok(None);
                 }
-                scan.records += 1;
+                scan.records += u64::from(scan.end < self.buffer.len());
                 self.buffer.len()
             } else {
                 want = if self.buffer.len() >= want { self.longer(want, &scan)? } else { want };
@@ -324,10 +325,11 @@ impl Cutter {
         read_some(&mut *self.feed, into).map_err(|e| own(&self.name, e))
     }
 
-    /// Goes on scanning the buffer, to a record's end at `want` or behind; stops in front of a byte whose meaning the
-    /// next one decides.
-    fn scan(&self, scan: &mut Scan, want: usize, one: bool) {
-        let bytes = self.buffer.as_slice();
+    /// Goes on scanning the first `limit` bytes of the buffer, for `one` record or all of them; stops in front of a
+    /// byte whose meaning the next one decides.
+    fn scan(&self, scan: &mut Scan, limit: usize, one: bool) {
+        let bytes = &self.buffer[..self.buffer.len().min(limit)];
+        let ended = self.ended && self.buffer.len() <= limit;
         let quote = self.dialect.quote.unwrap_or(b'\n');
         let prefix = self.dialect.comment.as_deref();
         let mut marks = Marks::new(bytes, [quote, b'\n', b'\r', b'\n'], scan.at);
@@ -338,21 +340,18 @@ impl Cutter {
                 && scan.at < bytes.len()
             {
                 let rest = &bytes[scan.at..];
-                if rest.len() < prefix.len() && prefix.starts_with(rest) && !self.ended {
+                if rest.len() < prefix.len() && prefix.starts_with(rest) && !ended {
                     return;
                 }
                 if rest.starts_with(prefix) {
                     let end = after_line(bytes, scan.at);
                     let last = bytes[end - 1];
-                    if (end == bytes.len() && last != b'\n') && !self.ended {
+                    if (end == bytes.len() && last != b'\n') && !ended {
                         return;
                     }
                     (scan.at, scan.begin, scan.end) = (end, end, end);
                     scan.lines_at += 1;
                     scan.lines = scan.lines_at;
-                    if scan.end >= want && !one {
-                        return;
-                    }
                     marks.seek(end);
                     continue;
                 }
@@ -360,14 +359,15 @@ impl Cutter {
             let next = if scan.in_quotes && self.dialect.escape.is_some() {
                 self.in_quotes_with_escape(bytes, scan, &mut marks)
             } else {
-                marks.next()
+                let next = marks.next();
+                if next.is_none() {
+                    scan.at = bytes.len();
+                }
+                next
             };
-            let Some(p) = next else {
-                scan.at = scan.at.max(bytes.len());
-                return;
-            };
+            let Some(p) = next else { return };
             let b = bytes[p];
-            let known = p + 1 < bytes.len() || self.ended;
+            let known = p + 1 < bytes.len() || ended;
             if b == b'\n' {
                 scan.at = p + 1;
             } else if b == b'\r' {
@@ -404,14 +404,14 @@ impl Cutter {
                 let blank = p == scan.begin;
                 scan.records += u64::from(!blank || self.blank_counts);
                 (scan.begin, scan.end, scan.lines) = (scan.at, scan.at, scan.lines_at);
-                if if one { !blank } else { scan.end >= want } {
+                if one && !blank {
                     return;
                 }
             }
         }
     }
 
-    /// The next quote or line end in quotes, past every escaped byte.
+    /// The next quote or line end in quotes, past every escaped byte. `None`: the scan goes on where it says.
     fn in_quotes_with_escape(&self, bytes: &[u8], scan: &mut Scan, marks: &mut Marks<'_>) -> Option<usize> {
         let mut at = scan.at;
         loop {

@@ -85,7 +85,7 @@ impl<'a> Sample<'a> {
     pub(super) fn windows(&mut self, at: &dyn ReadAt, behind: u64, rows: usize) -> Result<()> {
         let size = at.size();
         let per_row = usize::try_from(behind).unwrap_or(usize::MAX) / self.rows.max(1);
-        let len = per_row.saturating_mul(rows + 1).clamp(SMALL, LARGE);
+        let len = per_row.saturating_mul(rows).clamp(SMALL / 16, LARGE);
         for place in [behind + (size - behind.min(size)) / 2, size.saturating_sub(len as u64)] {
             let place = place.max(behind);
             let mut window = vec![0; len.min(usize::try_from(size.saturating_sub(place)).unwrap_or(usize::MAX))];
@@ -97,19 +97,19 @@ impl<'a> Sample<'a> {
                 }
             }
             window.truncate(have);
-            self.window(&window, rows);
+            self.window(&window);
         }
         Ok(())
     }
 
     /// Looks at a part of a file that begins and ends anywhere. Where its records begin is a guess, first that no
     /// quote is open, then that one is; a guess counts only if all of the window has the right number of fields.
-    fn window(&mut self, bytes: &[u8], rows: usize) {
+    fn window(&mut self, bytes: &[u8]) {
         let open = self.dialect.quote.and_then(|quote| bytes.iter().position(|b| *b == quote));
         let guesses = [Some(0), open.map(|quote| quote + 1)];
         for from in guesses.into_iter().flatten().map(|at| after_line(bytes, at)) {
             if self.is_regular(bytes, from) {
-                self.look(&bytes[from..], rows);
+                self.look(&bytes[from..], usize::MAX);
                 return;
             }
         }

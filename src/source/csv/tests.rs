@@ -66,14 +66,27 @@ fn whole(source: Arc<dyn Source>) -> Result<RecordBatch> {
 
 /// The rows as text, null as `∅`; the same for any size of pieces, or the same error.
 fn rows_of(text: &[u8], options: &CsvOptions) -> Result<(String, Vec<Vec<String>>)> {
+    rows_by(text, options, (1..40).chain([64, 100]))
+}
+
+fn rows_by(
+    text: &[u8],
+    options: &CsvOptions,
+    sizes: impl Iterator<Item = usize>,
+) -> Result<(String, Vec<Vec<String>>)> {
     let read = |bytes| whole(CsvSource::with_piece_bytes(input(text), options.clone(), bytes)?);
     let expected = read(None);
-    for bytes in (1..40).chain([64, 100]) {
+    for bytes in sizes {
         match (&expected, read(Some(bytes))) {
-            (Ok(expected), Ok(found)) => assert_eq!(*expected, found, "pieces of {bytes}"),
-            (Err(expected), Err(found)) => {
-                assert_eq!(format!("{expected:?}"), format!("{found:?}"), "pieces of {bytes}")
+            (Ok(expected), Ok(found)) => {
+                assert_eq!(*expected, found, "pieces of {bytes} {:?}", String::from_utf8_lossy(text))
             }
+            (Err(expected), Err(found)) => assert_eq!(
+                format!("{expected:?}"),
+                format!("{found:?}"),
+                "pieces of {bytes} {:?}",
+                String::from_utf8_lossy(text)
+            ),
             (expected, found) => panic!("pieces of {bytes}: {found:?}, expected {expected:?}"),
         }
     }
@@ -558,7 +571,7 @@ fn random_files_are_the_same_for_every_piece_size() {
         "\"\r\n\"",
     ];
     let mut read = 0;
-    for _ in 0..400 {
+    for _ in 0..600 {
         let width = 1 + random(3);
         let end = ["\n", "\r\n", "\r"][random(3)];
         let mut text = String::new();
@@ -574,7 +587,8 @@ fn random_files_are_the_same_for_every_piece_size() {
             text += if random(9) == 0 { "\n" } else { end };
         }
         for options in &options {
-            read += usize::from(rows_of(text.as_bytes(), options).is_ok());
+            let sizes = [1, 2 + random(5), 7 + random(20)].into_iter();
+            read += usize::from(rows_by(text.as_bytes(), options, sizes).is_ok());
         }
     }
     assert!(read > 500, "{read}");

@@ -1,0 +1,784 @@
+"""`Stream`, a description of rows, and what a run of it gives: `Batches` and `Rows`."""
+
+from __future__ import annotations
+
+from stream import _arguments as _a
+from stream import _convert
+from stream._batch import Batch, as_tuples
+from stream._internal import RawBatch
+from stream._report import Report, Stats
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import Any, NoReturn
+
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from stream import _internal
+    from stream._dtypes import Schema
+
+_ELSEWHERE = {
+    "agg_batches": "agg",
+    "apply": "map",
+    "assign": "with_columns",
+    "astype": "cast",
+    "collect": "to_arrow(), to_polars(), to_pandas() or a `for` loop",
+    "collect_schema": "schema",
+    "drop_na": "drop_nulls",
+    "dropna": "drop_nulls",
+    "fetch": "head",
+    "fillna": "fill_null",
+    "height": "count()",
+    "iter_batches": "batches",
+    "iter_rows": "rows",
+    "iter_slices": "batches",
+    "lazy": "the Stream itself, which is lazy",
+    "map_batches": "map",
+    "num_rows": "count()",
+    "query": "filter",
+    "scan_csv": "stream.read_csv",
+    "scan_parquet": "stream.read_parquet",
+    "sink_csv": "write_csv",
+    "sink_parquet": "write_parquet",
+    "slice": "skip(n).head(n)",
+    "to_batches": "batches",
+    "to_csv": "write_csv",
+    "to_dict": "to_pydict",
+    "to_dicts": "to_pylist",
+    "to_parquet": "write_parquet",
+    "to_table": "to_arrow",
+    "where": "filter",
+    "with_column": "with_columns",
+    "with_row_count": "with_row_index",
+}
+"""Names that other libraries have for what is called otherwise here."""
+
+
+class Stream:
+    """A description of rows: where they come from and what happens to them. Nothing runs until it is consumed.
+
+    Made by `read`, `read_parquet`, `read_csv`, `from_arrow` and `concat`. Immutable; every verb returns another one;
+    each ``for`` over it is a run of its own.
+
+    Examples
+    --------
+    >>> import stream
+    >>> from stream import col
+    >>> trips = stream.from_arrow(stream.Batch({"id": [1, 2, 3], "fare": [3.5, 20.0, 12.0]}))
+    >>> cheap = trips.filter(col("fare") < 15).select("id", double=col("fare") * 2)
+    >>> cheap.to_pylist()
+    [{'id': 1, 'double': 7.0}, {'id': 3, 'double': 24.0}]
+    """
+
+    __slots__ = ("__weakref__", "_plan")
+
+    _plan: _internal.Plan
+
+    def __init__(self) -> None:
+        raise TypeError("a Stream is made by stream.read(), read_parquet(), read_csv(), from_arrow() or concat()")
+
+    @classmethod
+    def _of(cls, plan: _internal.Plan) -> Stream:
+        made = object.__new__(cls)
+        made._plan = plan
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _ELSEWHERE:
+            raise AttributeError(f"a Stream has no `{name}`; use {_as_code(_ELSEWHERE[name])}")
+        raise AttributeError(f"a Stream has no `{name}`")
+
+    # -------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def schema(self) -> Schema:
+        """Names and dtypes of the rows that come out, in column order."""
+        from stream._dtypes import Schema
+
+        return Schema._of(self._plan.schema())
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names."""
+        return [name for name, _ in self._plan.schema()]
+
+    def explain(self) -> str:
+        """Return the plan as text: what was pushed into the source, what streams."""
+        return self._plan.explain()
+
+    def __repr__(self) -> str:
+        return self._plan.describe()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self._plan.describe())}</pre>"
+
+    def __len__(self) -> int:
+        raise TypeError("a Stream does not know its length; s.count() runs it and counts the rows")
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, key: object) -> NoReturn:
+        raise TypeError(
+            "a Stream is not indexed: use select() for columns, filter(), head() and skip() for rows, or a `for` loop"
+        )
+
+    # ---------------------------------------------------------------------------------------- streaming verbs
+
+    def filter(self, *predicates: Any) -> Stream:
+        """Keep the rows where every predicate is true; null drops the row.
+
+        Parameters
+        ----------
+        *predicates
+            Expressions; text predicates (``"fare < 10 and tip is not null"``); or one function that takes a `Batch`
+            and returns a mask.
+
+        Examples
+        --------
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, None, 4]}))
+        >>> s.filter("x > 1").filter(lambda batch: batch["x"] != 2).to_pylist()
+        [{'x': 4}]
+        """
+        functions = [p for p in predicates if callable(p) and not isinstance(p, _a.Expr)]
+        plan = self._plan
+        exprs = _a.predicates("filter", [p for p in predicates if p not in functions] if functions else predicates)
+        if exprs:
+            plan = plan.filter(_a.raw_exprs(exprs))
+        for fn in functions:
+            plan = plan.filter_map(_mask_of(fn))
+        return Stream._of(plan)
+
+    def filter_rows(self, fn: Callable[[dict[str, Any]], Any]) -> Stream:
+        """Keep the rows for which a function of a row (a dict) returns something true.
+
+        >>> import stream
+        >>> stream.from_arrow(stream.Batch({"x": [1, 2]})).filter_rows(lambda row: row["x"] > 1).to_pylist()
+        [{'x': 2}]
+        """
+        _a.function("filter_rows", fn)
+
+        def mask(raw: RawBatch) -> _internal.RawColumn:
+            rows = raw.to_rows(0, raw.num_rows, False)
+            return _convert.column("mask", [bool(fn(row)) for row in rows])
+
+        return Stream._of(self._plan.filter_map(_named(mask, fn)))
+
+    def select(self, *exprs: Any, **named: Any) -> Stream:
+        """Keep and make columns: names and expressions in their order, then named ones.
+
+        >>> import stream
+        >>> from stream import col
+        >>> s = stream.from_arrow(stream.Batch({"tip": [1.0, 3.0], "fare": [4.0, 6.0]}))
+        >>> s.select("tip", rate=col("tip") / col("fare")).to_pylist()
+        [{'tip': 1.0, 'rate': 0.25}, {'tip': 3.0, 'rate': 0.5}]
+        """
+        return Stream._of(self._plan.select(_a.raw_exprs(_a.columns("select", exprs, named))))
+
+    def with_columns(self, *exprs: Any, **named: Any) -> Stream:
+        """Add columns, or replace those of the same name."""
+        return Stream._of(self._plan.with_columns(_a.raw_exprs(_a.columns("with_columns", exprs, named))))
+
+    def rename(self, names: dict[str, str] | Callable[[str], str]) -> Stream:
+        """Give columns other names: a dict old → new, or a function of the name."""
+        if callable(names):
+            return Stream._of(self._plan.rename_with(names))
+        return Stream._of(self._plan.rename(_a.pairs("rename", names)))
+
+    def drop(self, *names: str) -> Stream:
+        """Leave columns out."""
+        return Stream._of(self._plan.drop(_a.names("drop", names)))
+
+    def cast(self, dtypes: Any) -> Stream:
+        """Give columns other dtypes: a dict name → dtype. A value that does not fit raises."""
+        from stream._dtypes import Schema
+
+        return Stream._of(self._plan.cast(Schema(dtypes)._raw))
+
+    def fill_null(self, value: Any) -> Stream:
+        """Replace nulls: by one value in the columns whose type holds it, or by a dict name → value.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, None], "y": ["a", None]}))
+        >>> s.fill_null(0).to_pylist(), s.fill_null({"y": "?"}).to_pylist()
+        ([{'x': 1, 'y': 'a'}, {'x': 0, 'y': None}], [{'x': 1, 'y': 'a'}, {'x': None, 'y': '?'}])
+        """
+        from stream._expr import Expr, lit
+
+        def literal(value: Any) -> Expr:
+            return value if isinstance(value, Expr) else lit(value)
+
+        if isinstance(value, dict):
+            pairs = [(name, literal(own)._raw) for name, own in _a.pairs("fill_null", value)]
+            return Stream._of(self._plan.fill_null_columns(pairs))
+        return Stream._of(self._plan.fill_null(literal(value)._raw))
+
+    def drop_nulls(self, *names: str) -> Stream:
+        """Drop the rows with a null in one of the columns; without names, in any column."""
+        return Stream._of(self._plan.drop_nulls(_a.names("drop_nulls", names)))
+
+    def head(self, n: int = 5) -> Stream:
+        """Keep the first `n` rows; reads no further than they reach."""
+        return Stream._of(self._plan.head(_a.count("n", n)))
+
+    def limit(self, n: int = 5) -> Stream:
+        """Keep the first `n` rows: `head` by its name in SQL."""
+        return self.head(n)
+
+    def skip(self, n: int) -> Stream:
+        """Leave the first `n` rows out."""
+        return Stream._of(self._plan.skip(_a.count("n", n)))
+
+    def with_row_index(self, name: str = "index", offset: int = 0) -> Stream:
+        """Put a column of row numbers, from 0, before the others."""
+        _a.not_built(offset=(offset, 0))
+        return Stream._of(self._plan.with_row_index(*_a.names("with_row_index", [name])))
+
+    def rebatch(self, batch_size: int, drop_last: bool = False) -> Stream:
+        """Cut batches of exactly `batch_size` rows; the last may be shorter, or is dropped."""
+        return Stream._of(self._plan.rebatch(_a.count("batch_size", batch_size, 1), bool(drop_last)))
+
+    def agg(self, *exprs: Any, **named: Any) -> Stream:
+        """Aggregate all rows to one.
+
+        >>> import stream
+        >>> from stream import col
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3]}))
+        >>> s.agg(total=col("x").sum(), rows=stream.len()).to_pylist()
+        [{'total': 6, 'rows': 3}]
+        """
+        return Stream._of(self._plan.agg(_a.raw_exprs(_a.columns("agg", exprs, named))))
+
+    def map(
+        self,
+        fn: Callable[[Batch], Any],
+        *,
+        schema: Any = None,
+        concurrency: int = 1,
+        executor: Any = "threads",
+        ordered: bool = True,
+    ) -> Stream:
+        """Call a function on every batch, on the thread that consumes, one batch at a time and never ahead.
+
+        Parameters
+        ----------
+        fn
+            Takes a `Batch`; returns a `Batch`, an Arrow producer, a dict of columns, a pandas or polars DataFrame, or
+            None to drop the batch.
+        schema
+            What it returns: a dict or list of (name, dtype), or an Arrow schema. Without it the first result decides.
+
+        Examples
+        --------
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2]}))
+        >>> s.map(lambda batch: {"double": batch["x"] * 2}).to_pylist()
+        [{'double': 2}, {'double': 4}]
+        """
+        _a.function("map", fn)
+        _a.not_built(concurrency=(concurrency, 1), executor=(executor, "threads"), ordered=(ordered, True))
+        def mapped(raw: RawBatch) -> RawBatch | None:
+            result = fn(Batch._of(raw))
+            return None if result is None else _convert.batch(result, "map: the function must return (or None to drop the batch)")
+
+        return Stream._of(self._plan.map(_named(mapped, fn), schema))
+
+    def inspect(self, fn: Callable[[Batch], object]) -> Stream:
+        """Call a function on every batch that passes; what it returns is ignored."""
+        _a.function("inspect", fn)
+
+        def inspected(raw: RawBatch) -> None:
+            fn(Batch._of(raw))
+
+        return Stream._of(self._plan.inspect(_named(inspected, fn)))
+
+    def pipe(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these."""
+        _a.function("pipe", fn)
+        return fn(self, *args, **kwargs)
+
+    def options(
+        self,
+        *,
+        memory_limit: int | str | None = "auto",
+        threads: int | None = None,
+        prefetch: int | None = None,
+        temp_dir: Any = None,
+        max_temp_bytes: int | str | None = None,
+    ) -> Stream:
+        """Set run options for the whole chain; what is not given stays.
+
+        Parameters
+        ----------
+        memory_limit
+            The byte budget of a run: int, ``"256MiB"``, None for no limit.
+        threads
+            Worker threads.
+        prefetch
+            Batches made ahead of the consumer; 0 works only inside ``next``.
+        temp_dir
+            Where to spill.
+        max_temp_bytes
+            The most bytes to spill.
+        """
+        from stream._read import run_options
+
+        return Stream._of(
+            self._plan.options(run_options(memory_limit, threads, prefetch, temp_dir, max_temp_bytes))
+        )
+
+    # ----------------------------------------------------------------------------------------------- consuming
+
+    def __iter__(self) -> Batches:
+        """Begin a run; nothing is read before the first ``next``."""
+        return Batches._of(self._plan.run())
+
+    def batches(
+        self,
+        batch_size: int | None = None,
+        batch_bytes: int | str | None = None,
+        drop_last: bool = False,
+        progress: Any = False,
+    ) -> Batches:
+        """Begin a run whose batches have exactly `batch_size` rows (the last may be shorter, or is dropped).
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": range(10)}))
+        >>> [batch.num_rows for batch in s.batches(4)]
+        [4, 4, 2]
+        """
+        rows = None if batch_size is None else _a.count("batch_size", batch_size, 1)
+        size = _convert.size("batch_bytes", batch_bytes)
+        if drop_last and rows is None:
+            raise ValueError("drop_last=True needs a `batch_size`")
+        run = self._plan.run(batch_size=rows, batch_bytes=size, drop_last=bool(drop_last))
+        return Batches._of(run, progress_of(progress))
+
+    def rows(self, as_: type = dict) -> Rows:
+        """Begin a run that gives rows: dicts, or with ``as_=tuple`` tuples.
+
+        >>> import stream
+        >>> list(stream.from_arrow(stream.Batch({"x": [1, 2]})).rows(tuple))
+        [(1,), (2,)]
+        """
+        return Rows(Batches._of(self._plan.run()), as_tuples(as_))
+
+    def count(self) -> int:
+        """Return the number of rows; from metadata where that is exact."""
+        return self._plan.count()
+
+    def to_arrow(self) -> pa.Table:
+        """Return everything as a ``pyarrow.Table``; refused beyond `memory_limit`."""
+        import pyarrow
+
+        run, raws = self._gathered("to_arrow")
+        return pyarrow.Table.from_batches([pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run)))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return everything as a ``pandas.DataFrame``; refused beyond `memory_limit` of Arrow bytes."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return everything as a ``polars.DataFrame``; refused beyond `memory_limit` of Arrow bytes."""
+        import polars
+
+        run, raws = self._gathered("to_polars")
+        return polars.concat([polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))])
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """Return everything as a list of dicts."""
+        _, raws = self._gathered("to_pylist")
+        return [row for raw in raws for row in raw.to_rows(0, raw.num_rows, False)]
+
+    def to_pydict(self) -> dict[str, list[Any]]:
+        """Return everything as lists of values by column name."""
+        run, raws = self._gathered("to_pydict")
+        whole: dict[str, list[Any]] = {name: [] for name, _ in run.schema()}
+        for raw in raws:
+            for name, values in raw.to_pydict().items():
+                whole[name] += values
+        return whole
+
+    def _gathered(self, verb: str) -> tuple[_internal.Run, list[RawBatch]]:
+        """All batches of a run, counted against its memory limit."""
+        run = self._plan.run()
+        raws: list[RawBatch] = []
+        size = 0
+        while (raw := run.next()) is not None:
+            raws.append(raw)
+            size += raw.nbytes
+            if run.memory_limit is not None and size > run.memory_limit:
+                from stream._report import size_text
+                from stream.exceptions import MemoryLimitError
+
+                run.close()
+                raise MemoryLimitError(
+                    f"{verb} has gathered {size_text(size)}, memory_limit is {size_text(run.memory_limit)}; pass "
+                    f"memory_limit=None (no limit): s.options(memory_limit=None).{verb}(), or iterate over batches"
+                )
+        return run, raws
+
+    def show(self, n: int = 10) -> None:
+        """Print the first `n` rows."""
+        run, raws = self.head(n)._gathered("show")
+        shown = RawBatch.joined(raws) if raws else RawBatch.empty(Batches._of(run))
+        from stream._display import text_of
+
+        title, names, dtypes, _, _ = Batch._of(shown)._shown(0)
+        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))
+
+    def __arrow_c_schema__(self) -> object:
+        """Return the schema by Arrow's PyCapsule interface."""
+        return self._plan.arrow_schema()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return a run by Arrow's PyCapsule interface; no work starts before its first batch is asked for.
+
+        >>> import pyarrow, stream
+        >>> pyarrow.table(stream.from_arrow(stream.Batch({"x": [1, 2]}))).num_rows
+        2
+        """
+        return self._plan.arrow_stream(requested_schema)
+
+    # --------------------------------------------------------------------------------------------------- sinks
+
+    def write_parquet(
+        self,
+        path: Any,
+        *,
+        compression: str = "zstd",
+        compression_level: int | None = None,
+        row_group_size: int | None = None,
+        row_group_bytes: int | str | None = None,
+        statistics: bool = True,
+        bloom_filters: Any = (),
+        dictionary: bool = True,
+        page_checksums: bool = True,
+        sorted_by: Any = None,
+        mode: str = "overwrite",
+        progress: Any = False,
+    ) -> Report:
+        """Write all rows to a Parquet file: the target is the old file or the whole new one, whatever happens.
+
+        Parameters
+        ----------
+        path
+            The target: a path, a binary file object, or ``"-"`` for stdout (these two are not atomic).
+        compression
+            ``"zstd"``, ``"snappy"``, ``"lz4"``, ``"gzip"``, ``"brotli"`` or ``"none"``.
+        mode
+            ``"overwrite"``, or ``"error"`` if the target exists.
+        progress
+            True for a line on stderr, or a function of `Stats`.
+
+        Returns
+        -------
+        Report
+        """
+        options = _given(
+            compression=(compression, "zstd"),
+            compression_level=(compression_level, None),
+            row_group_size=(row_group_size, None),
+            row_group_bytes=(_convert.size("row_group_bytes", row_group_bytes), None),
+            statistics=(statistics, True),
+            bloom_filters=(_listed(bloom_filters), []),
+            dictionary=(dictionary, True),
+            page_checksums=(page_checksums, True),
+            sorted_by=(_listed(sorted_by), []),
+            mode=(_mode(mode), "overwrite"),
+        )
+        return _written(self._plan.write_parquet, path, options, progress)
+
+    def write_csv(
+        self,
+        path: Any,
+        *,
+        delimiter: str = ",",
+        quote_char: str = '"',
+        null_value: str = "",
+        header: bool = True,
+        compression: str | None = None,
+        mode: str = "overwrite",
+        progress: Any = False,
+    ) -> Report:
+        """Write all rows to a CSV file: the target is the old file or the whole new one, whatever happens.
+
+        Parameters
+        ----------
+        path
+            The target: a path, a binary file object, or ``"-"`` for stdout (these two are not atomic).
+        null_value
+            What stands for null; an empty text is written quoted, so that both come back as they were.
+        compression
+            ``"gzip"``, ``"zstd"`` or ``"none"``; by extension without it.
+        mode
+            ``"overwrite"``, or ``"error"`` if the target exists.
+        progress
+            True for a line on stderr, or a function of `Stats`.
+
+        Returns
+        -------
+        Report
+        """
+        options = _given(
+            delimiter=(delimiter, ","),
+            quote_char=(quote_char, '"'),
+            null_value=(null_value, ""),
+            header=(header, True),
+            compression=(compression, None),
+            mode=(_mode(mode), "overwrite"),
+        )
+        return _written(self._plan.write_csv, path, options, progress)
+
+    def write(self, path: Any, **options: Any) -> Report:
+        """Write all rows in the format that the extension says; options are those of its ``write_*``."""
+        if hasattr(path, "write"):
+            raise TypeError("write() finds the format by the path's extension; use write_parquet() or write_csv()")
+        name = _convert.path(path).lower()
+        for ending in (".gz", ".zst"):
+            name = name.removesuffix(ending)
+        ending = name.rpartition("/")[2].rpartition(".")[2]
+        if ending in ("parquet", "pq"):
+            return self.write_parquet(path, **options)
+        if ending in ("csv", "txt"):
+            return self.write_csv(path, **options)
+        if ending == "tsv":
+            return self.write_csv(path, **{"delimiter": "\t", **options})
+        if ending in ("json", "jsonl", "ndjson", "arrow", "arrows", "feather", "ipc"):
+            raise NotImplementedError(f"writing `.{ending}` is not built yet; write `.parquet` or `.csv`")
+        raise ValueError(
+            f"no format is known by the extension of `{_convert.path(path)}`; use .parquet, .csv (.gz, .zst), or call "
+            "write_parquet() or write_csv()"
+        )
+
+
+class Batches:
+    """A run: an iterator of `Batch`. Leaving it by ``break``, ``close()`` or ``with`` stops all its work.
+
+    Examples
+    --------
+    >>> import stream
+    >>> with iter(stream.from_arrow(stream.Batch({"x": [1, 2]}))) as batches:
+    ...     print(batches.schema.names, next(batches)["x"].sum())
+    ['x'] 3
+    """
+
+    __slots__ = ("__weakref__", "_progress", "_run")
+
+    _run: _internal.Run
+    _progress: Callable[..., object] | None
+
+    def __init__(self) -> None:
+        raise TypeError("a run is begun by iter(stream) or stream.batches()")
+
+    @classmethod
+    def _of(cls, run: _internal.Run, progress: Callable[..., object] | None = None) -> Batches:
+        made = object.__new__(cls)
+        made._run = run
+        made._progress = progress
+        return made
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Batch:
+        raw = self._run.next()
+        if self._progress is not None:
+            self._progress(self._run.stats(), raw is None)
+        if raw is None:
+            raise StopIteration
+        return Batch._of(raw)
+
+    def close(self) -> None:
+        """Stop the run: no thread, file or memory is left. Closing twice does nothing."""
+        self._run.close()
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def schema(self) -> Schema:
+        """Names and dtypes of every batch."""
+        from stream._dtypes import Schema
+
+        return Schema._of(self._run.schema())
+
+    @property
+    def stats(self) -> Stats:
+        """What the run has done so far."""
+        return Stats(self._run.stats())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Not built yet."""
+        raise NotImplementedError("state_dict() is not built yet")
+
+    def __arrow_c_schema__(self) -> object:
+        """Return the schema by Arrow's PyCapsule interface."""
+        return self._run.arrow_schema()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the rest of the run by Arrow's PyCapsule interface."""
+        return self._run.arrow_stream(requested_schema)
+
+    def __repr__(self) -> str:
+        return f"<Batches: {self.stats}>"
+
+
+class Rows:
+    """A run, row by row: an iterator of dicts or tuples.
+
+    >>> import stream
+    >>> with stream.from_arrow(stream.Batch({"x": [1, 2]})).rows() as rows:
+    ...     print(next(rows))
+    {'x': 1}
+    """
+
+    __slots__ = ("__weakref__", "_batches", "_rows")
+
+    def __init__(self, batches: Batches, as_tuples: bool) -> None:
+        self._batches = batches
+        self._rows = _rows_of(batches._run, as_tuples)
+
+    def __iter__(self) -> Iterator[Any]:
+        # the generator itself, so that a loop over it costs no call of ours a row
+        return self._rows
+
+    def __next__(self) -> Any:
+        return next(self._rows)
+
+    def close(self) -> None:
+        """Stop the run."""
+        self._rows.close()
+        self._batches.close()
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def stats(self) -> Stats:
+        """What the run has done so far."""
+        return self._batches.stats
+
+    @property
+    def schema(self) -> Schema:
+        """Names and dtypes of the rows."""
+        return self._batches.schema
+
+    def state_dict(self) -> dict[str, Any]:
+        """Not built yet."""
+        raise NotImplementedError("state_dict() is not built yet")
+
+
+def _rows_of(run: _internal.Run, as_tuples: bool) -> Any:
+    """Rows, made 1,024 at a time: many enough to be cheap, few enough to be small."""
+    try:
+        while (raw := run.next()) is not None:
+            for start in range(0, raw.num_rows, 1024):
+                yield from raw.to_rows(start, start + 1024, as_tuples)
+    finally:
+        run.close()
+
+
+def _mask_of(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], _internal.RawColumn]:
+    def mask(raw: RawBatch) -> _internal.RawColumn:
+        result = fn(Batch._of(raw))
+        if not _convert.is_array(result):
+            raise TypeError(
+                f"the function of filter returns a mask, a true or false for each row of the batch, "
+                f"found `{_convert.kind_of(result)}`; filter_rows() takes a function of a row"
+            )
+        return _convert.column("mask", result)
+
+    return _named(mask, fn)
+
+
+def _named(stage: Any, fn: object) -> Any:
+    """Give a stage the name of the caller's function, by which `explain` and errors call it."""
+    stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
+    return stage
+
+
+def _as_code(instead: str) -> str:
+    return instead if " " in instead else f"`{instead}`"
+
+
+def _given(**options: tuple[Any, Any]) -> dict[str, Any]:
+    """The options that differ from their default: ``name=(value, default)``."""
+    return {name: value for name, (value, default) in options.items() if value != default}
+
+
+def _listed(names: Any) -> list[str]:
+    """Column names: one, several or none."""
+    return [names] if isinstance(names, str) else _a.names("column lists", names or ())
+
+
+def _mode(mode: str) -> str:
+    if mode == "append":
+        raise NotImplementedError('`mode="append"` is not built yet; use "overwrite" or "error"')
+    if mode not in ("overwrite", "error"):
+        raise ValueError(f'`mode` must be "overwrite" or "error", found `{mode}`')
+    return mode
+
+
+def _target(path: Any) -> Any:
+    """Where a sink writes: the text of a path, or the binary file object itself."""
+    return path if _convert.binary_file(path, "wb") else _convert.path(path)
+
+
+def _written(
+    write: Callable[[Any, dict[str, Any]], dict[str, Any]], path: Any, options: dict[str, Any], progress: Any
+) -> Report:
+    """Run a sink."""
+    shown = progress_of(progress)
+    if shown is not None:
+        options["progress"] = shown
+    figures = write(_target(path), options)
+    if shown is not None:
+        shown(figures, True)
+    return Report(figures)
+
+
+def progress_of(progress: Any) -> Callable[..., object] | None:
+    """Return what shows the progress of a run, given its figures; at most ten times a second.
+
+    ``True`` rewrites one line on stderr; a function is called with `Stats`. The last figures are shown in any case.
+    """
+    if progress is None or progress is False:
+        return None
+    import sys
+    from time import monotonic
+
+    if progress is not True:
+        _a.function("progress", progress)
+    last = [0.0]
+
+    def shown(figures: dict[str, Any], done: bool = False) -> None:
+        now = monotonic()
+        if now - last[0] < 0.1 and not done:
+            return
+        last[0] = now
+        stats = Stats(figures)
+        if progress is not True:
+            progress(stats)
+        elif sys.stderr is not None:
+            sys.stderr.write(f"\r\x1b[K{stats}" + ("\n" if done else ""))
+            sys.stderr.flush()
+
+    return shown
