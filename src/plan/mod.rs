@@ -12,6 +12,9 @@ mod lower;
 mod optimize;
 mod verb;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
