@@ -6,7 +6,9 @@ mod arrow;
 mod batch;
 mod build;
 mod column;
+mod dtype;
 mod error;
+mod expr;
 mod values;
 
 use pyo3::prelude::*;
@@ -18,6 +20,11 @@ fn _internal(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::RawBatch>()?;
     module.add_class::<column::RawColumn>()?;
     module.add_class::<column::ArrayView>()?;
+    module.add_class::<dtype::PyDType>()?;
+    module.add_class::<expr::PyExpr>()?;
+    module.add_function(wrap_pyfunction!(dtype::schema_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(dtype::schema_capsule, module)?)?;
+    module.add_function(wrap_pyfunction!(expr::predicate, module)?)?;
     module.add_function(wrap_pyfunction!(batch::memory, module)?)?;
     Ok(())
 }
