@@ -128,7 +128,13 @@ class Batch:
         raise TypeError("a Batch is not iterated as such: use batch.rows() for rows, batch.column_names for columns")
 
     def keys(self) -> list[str]:
-        """Return the column names, so that ``dict(batch)`` gives columns by name."""
+        """Return the column names, so that ``dict(batch)`` gives columns by name.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.keys(), list(dict(batch))
+        (['x', 'y'], ['x', 'y'])
+        """
         return self._raw_batch.names()
 
     def __eq__(self, other: object) -> bool:
@@ -172,26 +178,56 @@ class Batch:
     # ------------------------------------------------------------------------------------------------ out of here
 
     def to_pylist(self) -> list[dict[str, Any]]:
-        """Return the rows as a list of dicts."""
+        """Return the rows as a list of dicts.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.to_pylist()[1]
+        {'x': 2, 'y': None}
+        """
         rows: list[dict[str, Any]] = self._raw_batch.to_rows(0, len(self), False)
         return rows
 
     def to_pydict(self) -> dict[str, list[Any]]:
-        """Return lists of values by column name."""
+        """Return lists of values by column name.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.to_pydict()
+        {'x': [1, 2, 3], 'y': ['a', None, 'c']}
+        """
         return self._raw_batch.to_pydict()
 
     def to_arrow(self) -> pa.RecordBatch:
-        """Return a ``pyarrow.RecordBatch`` on the same memory."""
+        """Return a ``pyarrow.RecordBatch`` on the same memory.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.to_arrow().num_rows
+        3
+        """
         import pyarrow
 
         return pyarrow.record_batch(self)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a ``pandas.DataFrame``."""
+        """Return a ``pandas.DataFrame``.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.to_pandas().shape
+        (3, 2)
+        """
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
-        """Return a ``polars.DataFrame``."""
+        """Return a ``polars.DataFrame``.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.to_polars().shape
+        (3, 2)
+        """
         import polars
 
         return polars.DataFrame(self)
@@ -227,7 +263,14 @@ class Batch:
         return Batch._of(raw.filter(_arguments.raw_exprs(exprs)) if exprs else raw)
 
     def select(self, *exprs: Any, **named: Any) -> Batch:
-        """Return columns by name, expression or, where named, also values."""
+        """Return columns by name, expression or, where named, also values.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> from stream import col
+        >>> batch.select("y", double=col("x") * 2, row=range(3)).to_pylist()[2]
+        {'y': 'c', 'double': 6, 'row': 2}
+        """
         return Batch._of(RawBatch.from_columns(self._made("select", exprs, named), len(self)))
 
     def with_columns(self, *exprs: Any, **named: Any) -> Batch:
@@ -268,7 +311,13 @@ class Batch:
         return made
 
     def rename(self, names: dict[str, str] | Callable[[str], str]) -> Batch:
-        """Return the rows under new column names: a dict old → new, or a function."""
+        """Return the rows under new column names: a dict old → new, or a function.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.rename({"x": "id"}).column_names
+        ['id', 'y']
+        """
         from stream import _arguments
 
         if callable(names):
@@ -276,25 +325,49 @@ class Batch:
         return Batch._of(self._raw_batch.rename(_arguments.pairs("rename", names)))
 
     def drop(self, *names: str) -> Batch:
-        """Return the rows without some columns."""
+        """Return the rows without some columns.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.drop("y").column_names
+        ['x']
+        """
         from stream import _arguments
 
         return Batch._of(self._raw_batch.drop(_arguments.names("drop", names)))
 
     def cast(self, dtypes: Any) -> Batch:
-        """Return the rows with some columns as other types: a dict name → dtype; what does not fit raises."""
+        """Return the rows with some columns as other types: a dict name → dtype; what does not fit raises.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.cast({"x": "string"})["x"].to_pylist()
+        ['1', '2', '3']
+        """
         from stream._dtypes import Schema
 
         return Batch._of(self._raw_batch.cast(Schema(dtypes)._raw))
 
     def slice(self, offset: int, length: int | None = None) -> Batch:
-        """Return at most `length` rows from `offset` on (from the end if negative), without a copy."""
+        """Return at most `length` rows from `offset` on (from the end if negative), without a copy.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.slice(1, 1).to_pylist(), batch.slice(-1).num_rows
+        ([{'x': 2, 'y': None}], 1)
+        """
         rows = len(self)
         start = max(0, offset + rows) if offset < 0 else min(offset, rows)
         return Batch._of(self._raw_batch.slice(start, rows - start if length is None else max(0, length)))
 
     def head(self, n: int = 5) -> Batch:
-        """Return the first `n` rows."""
+        """Return the first `n` rows.
+
+        >>> from stream import Batch
+        >>> batch = Batch({"x": [1, 2, 3], "y": ["a", None, "c"]})
+        >>> batch.head(2)["x"].to_pylist()
+        [1, 2]
+        """
         return self.slice(0, n)
 
 

@@ -168,7 +168,7 @@ class Column:
         raw = self._raw_column
         has_nulls = raw.null_count > 0
         view = raw.view()
-        if has_nulls and nulls is None and not (view is None and copy and self._as_objects):
+        if has_nulls and nulls is None and not (view is None and self._as_objects):
             raise ValueError(
                 f"column `{self.name}` has {raw.null_count:,} nulls, which a NumPy array of `{self.dtype}` cannot "
                 "hold; pass nulls=0 or nulls=float('nan') (a copy with them filled), or drop_nulls() first"
@@ -178,7 +178,7 @@ class Column:
             if has_nulls:
                 return self._filled(array, nulls)
             return array.copy() if writable else array
-        if not (copy or writable or has_nulls):
+        if not (copy or writable or nulls is not None):
             raise ValueError(
                 f"column `{self.name}` is `{self.dtype}`, which NumPy has no view for; pass copy=True"
             )
@@ -240,17 +240,32 @@ class Column:
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def to_arrow(self) -> pa.Array[Any]:
-        """Return a ``pyarrow.Array`` on the same memory."""
+        """Return a ``pyarrow.Array`` on the same memory.
+
+        >>> from stream import Column
+        >>> Column([1, None]).to_arrow().null_count
+        1
+        """
         import pyarrow
 
         return pyarrow.array(self)
 
     def to_pandas(self) -> pd.Series[Any]:
-        """Return a ``pandas.Series``."""
+        """Return a ``pandas.Series``.
+
+        >>> from stream import Column
+        >>> Column([1, 2]).to_pandas().tolist()
+        [1, 2]
+        """
         return self.to_arrow().to_pandas().rename(self.name)
 
     def to_polars(self) -> pl.Series:
-        """Return a ``polars.Series``."""
+        """Return a ``polars.Series``.
+
+        >>> from stream import Column
+        >>> Column([1, 2]).to_polars().sum()
+        3
+        """
         import polars
 
         return polars.Series(self.name, self)
@@ -365,28 +380,58 @@ class Column:
         return self._at_once(lambda a, b: a >= b, other)
 
     def is_null(self) -> Column:
-        """Return where values are null."""
+        """Return where values are null.
+
+        >>> from stream import Column
+        >>> Column([1, None]).is_null().to_pylist()
+        [False, True]
+        """
         return self._at_once(lambda a: a.is_null())
 
     def is_not_null(self) -> Column:
-        """Return where values are not null."""
+        """Return where values are not null.
+
+        >>> from stream import Column
+        >>> Column([1, None]).is_not_null().to_pylist()
+        [True, False]
+        """
         return self._at_once(lambda a: a.is_not_null())
 
     def is_nan(self) -> Column:
-        """Return where floats are NaN; null stays null."""
+        """Return where floats are NaN; null stays null.
+
+        >>> from stream import Column
+        >>> Column([1.0, float("nan")]).is_nan().to_pylist()
+        [False, True]
+        """
         return self._at_once(lambda a: a.is_nan())
 
     def is_in(self, values: Iterable[Any]) -> Column:
-        """Return where values are among `values`."""
+        """Return where values are among `values`.
+
+        >>> from stream import Column
+        >>> Column(["a", "b"]).is_in(["a", "c"]).to_pylist()
+        [True, False]
+        """
         values = list(values)
         return self._at_once(lambda a: a.is_in(values))
 
     def is_between(self, lower: Any, upper: Any, *args: Any, **kwargs: Any) -> Column:
-        """Return where values lie between two bounds, as `Expr.is_between` does."""
+        """Return where values lie between two bounds, as `Expr.is_between` does.
+
+        >>> from stream import Column
+        >>> Column([1, 5, 9]).is_between(1, 5).to_pylist()
+        [True, True, False]
+        """
         return self._at_once(lambda a, low, high: a.is_between(low, high, *args, **kwargs), lower, upper)
 
     def fill_null(self, value: Any) -> Column:
-        """Return the values with nulls replaced: by a value, or by those of a column of the same length."""
+        """Return the values with nulls replaced: by a value, or by those of a column of the same length.
+
+        >>> from stream import Column
+        >>> Column([1, None]).fill_null(0).to_pylist()
+        [1, 0]
+        """
         return self._at_once(lambda a, b: a.fill_null(b), value)
 
     def cast(self, dtype: Any, strict: bool = True) -> Column:
@@ -399,47 +444,102 @@ class Column:
         return self._at_once(lambda a: a.cast(dtype, strict=strict))
 
     def alias(self, name: str) -> Column:
-        """Return the same values under another name."""
+        """Return the same values under another name.
+
+        >>> from stream import Column
+        >>> Column([1]).alias("x").name
+        'x'
+        """
         return Column._of(self._raw_column.renamed(name))
 
     def round(self, decimals: int = 0) -> Column:
-        """Return the numbers rounded, as `Expr.round` does."""
+        """Return the numbers rounded, as `Expr.round` does.
+
+        >>> from stream import Column
+        >>> Column([1.26]).round(1).to_pylist()
+        [1.3]
+        """
         return self._at_once(lambda a: a.round(decimals))
 
     def floor(self) -> Column:
-        """Return the whole numbers below."""
+        """Return the whole numbers below.
+
+        >>> from stream import Column
+        >>> Column([1.5, -1.5]).floor().to_pylist()
+        [1.0, -2.0]
+        """
         return self._at_once(lambda a: a.floor())
 
     def ceil(self) -> Column:
-        """Return the whole numbers above."""
+        """Return the whole numbers above.
+
+        >>> from stream import Column
+        >>> Column([1.5, -1.5]).ceil().to_pylist()
+        [2.0, -1.0]
+        """
         return self._at_once(lambda a: a.ceil())
 
     def abs(self) -> Column:
-        """Return the numbers without their sign."""
+        """Return the numbers without their sign.
+
+        >>> from stream import Column
+        >>> Column([1, -2]).abs().to_pylist()
+        [1, 2]
+        """
         return self._at_once(lambda a: a.abs())
 
     def sign(self) -> Column:
-        """Return -1, 0 or 1."""
+        """Return -1, 0 or 1.
+
+        >>> from stream import Column
+        >>> Column([5, 0, -2]).sign().to_pylist()
+        [1, 0, -1]
+        """
         return self._at_once(lambda a: a.sign())
 
     def sqrt(self) -> Column:
-        """Return the square roots."""
+        """Return the square roots.
+
+        >>> from stream import Column
+        >>> Column([4.0]).sqrt().to_pylist()
+        [2.0]
+        """
         return self._at_once(lambda a: a.sqrt())
 
     def log(self, *args: Any) -> Column:
-        """Return the logarithms, as `Expr.log` does."""
+        """Return the logarithms, as `Expr.log` does.
+
+        >>> from stream import Column
+        >>> Column([1.0]).log().to_pylist()
+        [0.0]
+        """
         return self._at_once(lambda a: a.log(*args))
 
     def exp(self) -> Column:
-        """Return e to the power of each number."""
+        """Return e to the power of each number.
+
+        >>> from stream import Column
+        >>> Column([0.0]).exp().to_pylist()
+        [1.0]
+        """
         return self._at_once(lambda a: a.exp())
 
     def pow(self, exponent: Any) -> Column:
-        """Return each number to a power."""
+        """Return each number to a power.
+
+        >>> from stream import Column
+        >>> Column([3]).pow(2).to_pylist()
+        [9]
+        """
         return self._at_once(lambda a, b: a.pow(b), exponent)
 
     def clip(self, *args: Any, **kwargs: Any) -> Column:
-        """Return the numbers with what lies beyond the bounds set to them, as `Expr.clip` does."""
+        """Return the numbers with what lies beyond the bounds set to them, as `Expr.clip` does.
+
+        >>> from stream import Column
+        >>> Column([-1, 1, 5]).clip(0, 3).to_pylist()
+        [0, 1, 3]
+        """
         return self._at_once(lambda a: a.clip(*args, **kwargs))
 
     # ------------------------------------------------------------------------------------------- one value of all
@@ -462,23 +562,48 @@ class Column:
         return self._aggregate("sum")
 
     def min(self) -> Any:
-        """Return the smallest value; None where there is none."""
+        """Return the smallest value; None where there is none.
+
+        >>> from stream import Column
+        >>> Column([2, None, 1]).min()
+        1
+        """
         return self._aggregate("min")
 
     def max(self) -> Any:
-        """Return the largest value; None where there is none."""
+        """Return the largest value; None where there is none.
+
+        >>> from stream import Column
+        >>> Column([2, None, 1]).max()
+        2
+        """
         return self._aggregate("max")
 
     def mean(self) -> Any:
-        """Return the mean; None where there is no value."""
+        """Return the mean; None where there is no value.
+
+        >>> from stream import Column
+        >>> Column([2, None, 1]).mean()
+        1.5
+        """
         return self._aggregate("mean")
 
     def any(self) -> Any:
-        """Return whether one value is true."""
+        """Return whether one value is true.
+
+        >>> from stream import Column
+        >>> Column([False, True]).any()
+        True
+        """
         return self._aggregate("any")
 
     def all(self) -> Any:
-        """Return whether every value is true."""
+        """Return whether every value is true.
+
+        >>> from stream import Column
+        >>> Column([False, True]).all()
+        False
+        """
         return self._aggregate("all")
 
     # below all that is annotated with the builtin of this name

@@ -96,6 +96,13 @@ def read_parquet(
         How many of those to bear: a count, or a share below 1.
     memory_limit, threads, prefetch, temp_dir, max_temp_bytes
         Run options; see `Stream.options`.
+
+    Examples
+    --------
+    >>> import stream
+    >>> report = stream.from_arrow(stream.Batch({"x": [1, 2], "y": "a"})).write_parquet("rows.parquet")
+    >>> stream.read_parquet("rows.parquet", columns=["x"]).to_pylist()
+    [{'x': 1}, {'x': 2}]
     """
     return _stream(source, "parquet", locals())
 
@@ -185,6 +192,13 @@ def read_csv(
         As in `read_parquet`.
     memory_limit, threads, prefetch, temp_dir, max_temp_bytes
         Run options; see `Stream.options`.
+
+    Examples
+    --------
+    >>> import io, stream
+    >>> text = io.BytesIO(b"id;price\\n1;2,5\\n2;\\n")
+    >>> stream.read_csv(text, delimiter=";", decimal=",").to_pylist()
+    [{'id': 1, 'price': 2.5}, {'id': 2, 'price': None}]
     """
     return _stream(source, "csv", locals())
 

@@ -107,7 +107,12 @@ class Stream:
         return [name for name, _ in self._plan.schema()]
 
     def explain(self) -> str:
-        """Return the plan as text: what was pushed into the source, what streams."""
+        """Return the plan as text: what was pushed into the source, what streams.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> print(s.filter("x > 1").explain())  # doctest: +SKIP
+        """
         return self._plan.explain()
 
     def __repr__(self) -> str:
@@ -183,21 +188,45 @@ class Stream:
         return Stream._of(self._plan.select(_a.raw_exprs(_a.columns("select", exprs, named))))
 
     def with_columns(self, *exprs: Any, **named: Any) -> Stream:
-        """Add columns, or replace those of the same name."""
+        """Add columns, or replace those of the same name.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.with_columns(double=stream.col("x") * 2).columns
+        ['x', 'y', 'double']
+        """
         return Stream._of(self._plan.with_columns(_a.raw_exprs(_a.columns("with_columns", exprs, named))))
 
     def rename(self, names: dict[str, str] | Callable[[str], str]) -> Stream:
-        """Give columns other names: a dict old → new, or a function of the name."""
+        """Give columns other names: a dict old → new, or a function of the name.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.rename({"x": "id"}).columns, s.rename(str.upper).columns
+        (['id', 'y'], ['X', 'Y'])
+        """
         if callable(names):
             return Stream._of(self._plan.rename_with(names))
         return Stream._of(self._plan.rename(_a.pairs("rename", names)))
 
     def drop(self, *names: str) -> Stream:
-        """Leave columns out."""
+        """Leave columns out.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.drop("y").to_pylist()
+        [{'x': 1}, {'x': 2}, {'x': 3}]
+        """
         return Stream._of(self._plan.drop(_a.names("drop", names)))
 
     def cast(self, dtypes: Any) -> Stream:
-        """Give columns other dtypes: a dict name → dtype. A value that does not fit raises."""
+        """Give columns other dtypes: a dict name → dtype. A value that does not fit raises.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.cast({"x": "float32"}).to_pydict()["x"]
+        [1.0, 2.0, 3.0]
+        """
         from stream._dtypes import Schema
 
         return Stream._of(self._plan.cast(Schema(dtypes)._raw))
@@ -221,28 +250,64 @@ class Stream:
         return Stream._of(self._plan.fill_null(literal(value)._raw))
 
     def drop_nulls(self, *names: str) -> Stream:
-        """Drop the rows with a null in one of the columns; without names, in any column."""
+        """Drop the rows with a null in one of the columns; without names, in any column.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.drop_nulls("y").to_pydict()["x"]
+        [1, 3]
+        """
         return Stream._of(self._plan.drop_nulls(_a.names("drop_nulls", names)))
 
     def head(self, n: int = 5) -> Stream:
-        """Keep the first `n` rows; reads no further than they reach."""
+        """Keep the first `n` rows; reads no further than they reach.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.head(1).to_pylist()
+        [{'x': 1, 'y': 'a'}]
+        """
         return Stream._of(self._plan.head(_a.count("n", n)))
 
     def limit(self, n: int = 5) -> Stream:
-        """Keep the first `n` rows: `head` by its name in SQL."""
+        """Keep the first `n` rows: `head` by its name in SQL.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.limit(1).count()
+        1
+        """
         return self.head(n)
 
     def skip(self, n: int) -> Stream:
-        """Leave the first `n` rows out."""
+        """Leave the first `n` rows out.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.skip(2).to_pylist()
+        [{'x': 3, 'y': 'c'}]
+        """
         return Stream._of(self._plan.skip(_a.count("n", n)))
 
     def with_row_index(self, name: str = "index", offset: int = 0) -> Stream:
-        """Put a column of row numbers, from 0, before the others."""
+        """Put a column of row numbers, from 0, before the others.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.with_row_index("row").select("row", "x").head(2).to_pylist()
+        [{'row': 0, 'x': 1}, {'row': 1, 'x': 2}]
+        """
         _a.not_built(offset=(offset, 0))
         return Stream._of(self._plan.with_row_index(*_a.names("with_row_index", [name])))
 
     def rebatch(self, batch_size: int, drop_last: bool = False) -> Stream:
-        """Cut batches of exactly `batch_size` rows; the last may be shorter, or is dropped."""
+        """Cut batches of exactly `batch_size` rows; the last may be shorter, or is dropped.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> [batch.num_rows for batch in s.rebatch(2)]
+        [2, 1]
+        """
         return Stream._of(self._plan.rebatch(_a.count("batch_size", batch_size, 1), bool(drop_last)))
 
     def agg(self, *exprs: Any, **named: Any) -> Stream:
@@ -291,7 +356,14 @@ class Stream:
         return Stream._of(self._plan.map(_named(mapped, fn), schema))
 
     def inspect(self, fn: Callable[[Batch], object]) -> Stream:
-        """Call a function on every batch that passes; what it returns is ignored."""
+        """Call a function on every batch that passes; what it returns is ignored.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.inspect(lambda batch: print(batch.num_rows, "rows")).count()
+        3 rows
+        3
+        """
         _a.function("inspect", fn)
 
         def inspected(raw: RawBatch) -> None:
@@ -300,7 +372,15 @@ class Stream:
         return Stream._of(self._plan.inspect(_named(inspected, fn)))
 
     def pipe(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these."""
+        """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> def largest(s, least):
+        ...     return s.filter(stream.col("x") >= least)
+        >>> s.pipe(largest, 3).to_pydict()["x"]
+        [3]
+        """
         _a.function("pipe", fn)
         return fn(self, *args, **kwargs)
 
@@ -327,6 +407,13 @@ class Stream:
             Where to spill.
         max_temp_bytes
             The most bytes to spill.
+
+        Examples
+        --------
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.options(memory_limit="64MiB", threads=1).count()
+        3
         """
         from stream._read import run_options
 
@@ -371,34 +458,70 @@ class Stream:
         return Rows(Batches._of(self._plan.run()), as_tuples(as_))
 
     def count(self) -> int:
-        """Return the number of rows; from metadata where that is exact."""
+        """Return the number of rows; from metadata where that is exact.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.count()
+        3
+        """
         return self._plan.count()
 
     def to_arrow(self) -> pa.Table:
-        """Return everything as a ``pyarrow.Table``; refused beyond `memory_limit`."""
+        """Return everything as a ``pyarrow.Table``; refused beyond `memory_limit`.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.to_arrow().num_rows
+        3
+        """
         import pyarrow
 
         run, raws = self._gathered("to_arrow")
         return pyarrow.Table.from_batches([pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run)))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return everything as a ``pandas.DataFrame``; refused beyond `memory_limit` of Arrow bytes."""
+        """Return everything as a ``pandas.DataFrame``; refused beyond `memory_limit` of Arrow bytes.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.to_pandas().shape
+        (3, 2)
+        """
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
-        """Return everything as a ``polars.DataFrame``; refused beyond `memory_limit` of Arrow bytes."""
+        """Return everything as a ``polars.DataFrame``; refused beyond `memory_limit` of Arrow bytes.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.to_polars().shape
+        (3, 2)
+        """
         import polars
 
         run, raws = self._gathered("to_polars")
         return polars.concat([polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))])
 
     def to_pylist(self) -> list[dict[str, Any]]:
-        """Return everything as a list of dicts."""
+        """Return everything as a list of dicts.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.head(2).to_pylist()
+        [{'x': 1, 'y': 'a'}, {'x': 2, 'y': None}]
+        """
         _, raws = self._gathered("to_pylist")
         return [row for raw in raws for row in raw.to_rows(0, raw.num_rows, False)]
 
     def to_pydict(self) -> dict[str, list[Any]]:
-        """Return everything as lists of values by column name."""
+        """Return everything as lists of values by column name.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.to_pydict()
+        {'x': [1, 2, 3], 'y': ['a', None, 'c']}
+        """
         run, raws = self._gathered("to_pydict")
         whole: dict[str, list[Any]] = {name: [] for name, _ in run.schema()}
         for raw in raws:
@@ -426,7 +549,19 @@ class Stream:
         return run, raws
 
     def show(self, n: int = 10) -> None:
-        """Print the first `n` rows."""
+        """Print the first `n` rows.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.show(1)
+        1 row, 2 columns
+        ┌───────┬────────┐
+        │ x     │ y      │
+        │ int64 │ string │
+        ├───────┼────────┤
+        │     1 │ a      │
+        └───────┴────────┘
+        """
         run, raws = self.head(n)._gathered("show")
         shown = RawBatch.joined(raws) if raws else RawBatch.empty(Batches._of(run))
         from stream._display import text_of
@@ -481,6 +616,14 @@ class Stream:
         Returns
         -------
         Report
+
+        Examples
+        --------
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> report = s.write_parquet("rows.parquet")
+        >>> report.rows_out, stream.read("rows.parquet").count()
+        (3, 3)
         """
         options = _given(
             compression=(compression, "zstd"),
@@ -526,6 +669,17 @@ class Stream:
         Returns
         -------
         Report
+
+        Examples
+        --------
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> report = s.write_csv("rows.csv")
+        >>> print(open("rows.csv").read(), end="")
+        x,y
+        1,a
+        2,
+        3,c
         """
         options = _given(
             delimiter=(delimiter, ","),
@@ -538,7 +692,13 @@ class Stream:
         return _written(self._plan.write_csv, path, options, progress)
 
     def write(self, path: Any, **options: Any) -> Report:
-        """Write all rows in the format that the extension says; options are those of its ``write_*``."""
+        """Write all rows in the format that the extension says; options are those of its ``write_*``.
+
+        >>> import stream
+        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
+        >>> s.write("rows.csv.gz").rows_out
+        3
+        """
         if hasattr(path, "write"):
             raise TypeError("write() finds the format by the path's extension; use write_parquet() or write_csv()")
         name = _convert.path(path).lower()
