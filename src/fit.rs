@@ -13,6 +13,7 @@ use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::batch;
+use crate::dtype::{dtype_name, supertype};
 use crate::error::{Error, Result, listed};
 
 /// What happens where a file lacks a column of the first file (`missing_columns`).
@@ -194,8 +195,8 @@ impl Fit {
                 "{}: column `{}`: a value of type {} does not fit {}: {e}",
                 self.file,
                 field.name(),
-                column.data_type(),
-                field.data_type(),
+                dtype_name(column.data_type()),
+                dtype_name(field.data_type()),
             ))
         })
     }
@@ -231,10 +232,12 @@ fn repeated(longest: &Mutex<ArrayRef>, rows: usize) -> Result<ArrayRef> {
 }
 
 fn misfit(file: &str, field: &Field, found: &DataType) -> Error {
+    let wider = dtype_name(&supertype(field.data_type(), found).unwrap_or(DataType::Utf8));
     Error::Schema(format!(
-        "{file}: column `{}`: expected {}, found {found}, which it does not hold without loss; pass dtypes={{\"{0}\": …}}",
+        "{file}: column `{}`: expected {}, found {}, which it does not hold without loss; pass dtypes={{\"{0}\": {wider:?}}}",
         field.name(),
-        field.data_type(),
+        dtype_name(field.data_type()),
+        dtype_name(found),
     ))
 }
 
@@ -453,8 +456,8 @@ mod tests {
         let e = fit(&batch, &schema(&[("x", DataType::Int64)]), Missing::Raise, Extra::Raise).expect_err("no");
         assert_eq!(
             e.to_string(),
-            "b.parquet: column `x`: expected Int64, found Float64, which it does not hold without loss; \
-             pass dtypes={\"x\": …}"
+            "b.parquet: column `x`: expected int64, found float64, which it does not hold without loss; \
+             pass dtypes={\"x\": \"float64\"}"
         );
     }
 

@@ -32,6 +32,7 @@ impl Format {
     }
 
     /// The format that the extension of `path` tells, a compression's extension left out of account.
+    #[must_use]
     pub fn of_extension(path: &Path) -> Option<Self> {
         let mut path = path.to_owned();
         loop {
@@ -46,6 +47,7 @@ impl Format {
     }
 
     /// The format that the first bytes of a file tell; text has no mark of its own.
+    #[must_use]
     pub fn of_magic(head: &[u8]) -> Option<Self> {
         head.starts_with(b"PAR1").then_some(Format::Parquet)
     }
@@ -71,6 +73,7 @@ impl Compression {
     pub const MAGIC: usize = 10;
 
     /// The compression that the first bytes of a file tell.
+    #[must_use]
     pub fn of_magic(head: &[u8]) -> Option<Self> {
         match head {
             [0x1f, 0x8b, 8, ..] => Some(Compression::Gzip),
@@ -83,6 +86,7 @@ impl Compression {
     }
 
     /// The compression that a file's last extension tells.
+    #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {
         match extension.to_ascii_lowercase().as_str() {
             "gz" | "gzip" => Some(Compression::Gzip),
@@ -95,6 +99,7 @@ impl Compression {
     }
 
     /// Its name, as messages show it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Compression::Gzip => "gzip",
@@ -306,6 +311,9 @@ impl CsvOptions {
 }
 
 /// The byte of a one-character argument.
+///
+/// # Errors
+/// [`Error::Value`] naming the argument.
 pub fn one_byte(argument: &str, text: &str) -> Result<u8> {
     match text.as_bytes() {
         [b'\n' | b'\r'] => Err(Error::Value(format!("`{argument}` must not be a line end"))),

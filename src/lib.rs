@@ -24,7 +24,9 @@
 //! | [`memory`] | the budget of a run: pool, holders, leases |
 //! | [`batch`] | what every stage needs of a record batch |
 //! | [`fit`] | batches made to fit a schema |
-//! | [`context`] | what a run shares: options, memory, cancel, counters |
+//! | [`call`] | functions of the caller's, as the core sees them |
+//! | [`options`] | the run options |
+//! | [`context`] | what a run shares: memory, cancel, counters |
 //! | [`expr`] | expressions: tree, types, evaluation, text predicates, aggregates |
 //! | [`piece`] | the contract between sources, steps, collectors and the exchange |
 //! | [`source`] | files, Parquet, CSV, Arrow |
@@ -35,6 +37,7 @@
 
 pub mod alloc;
 pub mod batch;
+pub mod call;
 pub mod context;
 pub mod dtype;
 pub mod error;
@@ -42,6 +45,7 @@ pub mod expr;
 pub mod fit;
 pub mod format;
 pub mod memory;
+pub mod options;
 pub mod piece;
 pub mod plan;
 #[cfg(feature = "python")]

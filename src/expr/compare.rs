@@ -31,9 +31,7 @@ enum How {
 }
 
 fn how(left: &DataType, right: &DataType) -> Option<How> {
-    use DataType::{
-        Date32, Date64, Duration, FixedSizeBinary, Int64, Interval, Null, Time32, Time64, Timestamp, UInt64,
-    };
+    use DataType::{Date32, Date64, Duration, FixedSizeBinary, Interval, Null, Time32, Time64, Timestamp, UInt64};
     Some(match (left, right) {
         (Null, _) | (_, Null) => How::Null,
         (Timestamp(a, x), Timestamp(b, y)) if x.is_some() == y.is_some() && a != b => How::Instants,
@@ -42,7 +40,7 @@ fn how(left: &DataType, right: &DataType) -> Option<How> {
         (Duration(a), Duration(b)) if a != b => How::Instants,
         (Time32(a) | Time64(a), Time32(b) | Time64(b)) if a != b => How::Instants,
         // 20 digits hold both exactly
-        (Int64, UInt64) | (UInt64, Int64) => How::As(DataType::Decimal128(20, 0)),
+        (s, UInt64) | (UInt64, s) if s.is_signed_integer() => How::As(DataType::Decimal128(20, 0)),
         (l, r) if l == r => {
             let comparable = !l.is_nested() || matches!(l, FixedSizeBinary(_) | Interval(_));
             return comparable.then(|| How::As(if *l == DataType::Float16 { DataType::Float32 } else { l.clone() }));

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
     Time64MicrosecondArray, UInt64Array, new_null_array,
 };
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit, UInt64Type};
 
 use super::convert::{self, text};
 use crate::dtype::{dtype_name, per_second};
@@ -144,6 +144,42 @@ impl Literal {
                 DataType::Decimal128(precision, *scale)
             }
         }
+    }
+
+    /// The value of a row; none for types that have no constant (nested ones, say).
+    pub fn of_row(array: &ArrayRef, row: usize) -> Option<Literal> {
+        if row >= array.len() {
+            return None;
+        }
+        if array.is_null(row) || *array.data_type() == DataType::Null {
+            return Some(Literal::Null);
+        }
+        Some(match array.data_type() {
+            DataType::Boolean => Literal::Bool(array.as_boolean().value(row)),
+            DataType::UInt64 => Literal::Int(array.as_primitive::<UInt64Type>().value(row).into()),
+            dtype if dtype.is_integer() => {
+                let wide = arrow::compute::cast(array, &DataType::Int64).ok()?;
+                Literal::Int(wide.as_primitive::<Int64Type>().value(row).into())
+            }
+            dtype if dtype.is_floating() => {
+                let wide = arrow::compute::cast(array, &DataType::Float64).ok()?;
+                Literal::Float(wide.as_primitive::<Float64Type>().value(row))
+            }
+            DataType::Utf8 => Literal::Text(array.as_string::<i32>().value(row).to_owned()),
+            DataType::Binary => Literal::Binary(array.as_binary::<i32>().value(row).to_vec()),
+            DataType::Date32 => Literal::Date(array.as_primitive::<Date32Type>().value(row)),
+            DataType::Time64(TimeUnit::Microsecond) => Literal::Time(convert::integers(array).ok()?.value(row)),
+            DataType::Timestamp(unit, tz) => {
+                Literal::Timestamp { value: convert::integers(array).ok()?.value(row), unit: *unit, tz: tz.clone() }
+            }
+            DataType::Duration(unit) => {
+                Literal::Duration { value: convert::integers(array).ok()?.value(row), unit: *unit }
+            }
+            DataType::Decimal128(_, scale) => {
+                Literal::Decimal { value: array.as_primitive::<Decimal128Type>().value(row), scale: *scale }
+            }
+            _ => return None,
+        })
     }
 
     /// One row of its own type.

@@ -85,16 +85,21 @@ impl Source<'_> {
                     let message = "found a comment; for two minus signs put a space between them";
                     return Err(self.error(token.span.start, message));
                 }
-                Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_) | Token::EOF => {}
+                Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_) | Token::EOF => {
+                }
                 Token::Word(w) if w.keyword == sqlparser::keywords::Keyword::NoKeyword => {}
                 // a fragment such as `x.y` or a comment is refused later; everything else can nest
                 _ => operators += 1,
             }
             if nesting > MAX_NESTING {
-                return Err(self.error(token.span.start, &format!("more than {MAX_NESTING} parentheses inside one another")));
+                return Err(
+                    self.error(token.span.start, &format!("more than {MAX_NESTING} parentheses inside one another"))
+                );
             }
             if operators > MAX_OPERATORS {
-                let message = format!("more than {MAX_OPERATORS} operators; use `in (…)` for many values, or several filter() calls");
+                let message = format!(
+                    "more than {MAX_OPERATORS} operators; use `in (…)` for many values, or several filter() calls"
+                );
                 return Err(self.error(token.span.start, &message));
             }
         }
@@ -104,7 +109,8 @@ impl Source<'_> {
     /// An error that points at a place: its line and column, the line, a caret.
     fn error(&self, at: Location, message: &str) -> Error {
         // line 0 is sqlparser's word for "nowhere"
-        let Some(line) = usize::try_from(at.line).ok().and_then(|n| n.checked_sub(1)).and_then(|n| self.text.split('\n').nth(n))
+        let Some(line) =
+            usize::try_from(at.line).ok().and_then(|n| n.checked_sub(1)).and_then(|n| self.text.split('\n').nth(n))
         else {
             return Error::Value(format!("predicate `{}`: {message}", super::convert::cut(self.text)));
         };
@@ -115,7 +121,11 @@ impl Source<'_> {
         let lead = if from > 0 { "…" } else { "" };
         let tail = if line.chars().count() > from + 60 { "…" } else { "" };
         let caret = " ".repeat(column - 1 - from + lead.chars().count());
-        let place = if self.text.contains('\n') { format!("line {}, column {column}", at.line) } else { format!("column {column}") };
+        let place = if self.text.contains('\n') {
+            format!("line {}, column {column}", at.line)
+        } else {
+            format!("column {column}")
+        };
         Error::Value(format!("predicate, {place}: {message}\n  {lead}{excerpt}{tail}\n  {caret}^"))
     }
 
@@ -133,18 +143,22 @@ impl Source<'_> {
                     Some((what, place)) => (what, place.split_once(", Column: ")),
                     None => (message.as_str(), None),
                 };
-                let at = place.and_then(|(l, c)| Some(Location { line: l.trim().parse().ok()?, column: c.trim().parse().ok()? }));
+                let at = place
+                    .and_then(|(l, c)| Some(Location { line: l.trim().parse().ok()?, column: c.trim().parse().ok()? }));
                 let at = at.filter(|l| l.line > 0).unwrap_or_else(|| self.end());
                 self.error(at, &lowered(what).replace("found: EOF", "found the end"))
             }
-            ParserError::RecursionLimitExceeded => {
-                Error::Value(format!("the predicate nests deeper than {MAX_NESTING} levels; use several filter() calls"))
-            }
+            ParserError::RecursionLimitExceeded => Error::Value(format!(
+                "the predicate nests deeper than {MAX_NESTING} levels; use several filter() calls"
+            )),
         }
     }
 
     fn refused(&self, sql: &Sql, what: &str) -> Error {
-        let message = format!("{what} {} not part of a text predicate; use col() expressions", if what.ends_with('s') { "are" } else { "is" });
+        let message = format!(
+            "{what} {} not part of a text predicate; use col() expressions",
+            if what.ends_with('s') { "are" } else { "is" }
+        );
         self.error(start(sql), &message)
     }
 
@@ -222,10 +236,16 @@ impl Source<'_> {
             Sql::Subquery(_) | Sql::InSubquery { .. } | Sql::Exists { .. } => Err(self.refused(sql, "a subquery")),
             Sql::CompoundIdentifier(parts) => {
                 let name = parts.iter().map(|p| p.value.as_str()).collect::<Vec<_>>().join(".");
-                Err(self.error(start(sql), &format!("expected a column, found `{name}`; put a name with dots in double quotes")))
+                Err(self.error(
+                    start(sql),
+                    &format!("expected a column, found `{name}`; put a name with dots in double quotes"),
+                ))
             }
             Sql::UnaryOp { op, .. } => Err(self.refused(sql, &format!("the operator `{op}`"))),
-            Sql::TypedString(_) => Err(self.error(start(sql), "expected an operator after the name; a date is written as plain text: day < '2024-01-31'")),
+            Sql::TypedString(_) => Err(self.error(
+                start(sql),
+                "expected an operator after the name; a date is written as plain text: day < '2024-01-31'",
+            )),
             other => {
                 let shown: String = other.to_string().chars().take(40).collect();
                 Err(self.refused(other, &format!("`{shown}`")))
@@ -239,7 +259,10 @@ impl Source<'_> {
             SqlValue::Boolean(v) => Literal::Bool(*v),
             SqlValue::SingleQuotedString(text) => Literal::Text(text.clone()),
             SqlValue::Number(text, _) => number(text).ok_or_else(|| {
-                self.error(start(sql), &format!("the number `{text}` does not fit 64 bits; write it with a decimal point"))
+                self.error(
+                    start(sql),
+                    &format!("the number `{text}` does not fit 64 bits; write it with a decimal point"),
+                )
             })?,
             other => return Err(self.refused(sql, &format!("`{other}`"))),
         })
@@ -278,9 +301,7 @@ fn like(input: Expr, pattern: &str) -> Result<Expr> {
         _ if plain(pattern) => Ok(input.binary(Operator::Eq, Expr::lit(pattern))),
         (Some(start), _, _) if plain(start) => Expr::call("str.starts_with", vec![input, Expr::lit(start)]),
         (_, Some(end), _) if plain(end) => Expr::call("str.ends_with", vec![input, Expr::lit(end)]),
-        (_, _, Some(part)) if plain(part) => {
-            Expr::call("str.contains", vec![input, Expr::lit(part), Expr::lit(true)])
-        }
+        (_, _, Some(part)) if plain(part) => Expr::call("str.contains", vec![input, Expr::lit(part), Expr::lit(true)]),
         _ => {
             let mut regex = String::from("(?s)^");
             let mut rest = String::new();
@@ -341,7 +362,10 @@ mod tests {
             ("z not like 'A_%.'", r#"~col("z").str.contains("(?s)^A..*\\.$")"#),
             ("straße = 'ä'", r#"col("straße") == "ä""#),
             ("date < '2024-01-31'", r#"col("date") < "2024-01-31""#),
-            ("time > 1 and value < 2 and year = 3 and timestamp = 4", r#"(col("time") > 1) & (col("value") < 2) & (col("year") == 3) & (col("timestamp") == 4)"#),
+            (
+                "time > 1 and value < 2 and year = 3 and timestamp = 4",
+                r#"(col("time") > 1) & (col("value") < 2) & (col("year") == 3) & (col("timestamp") == 4)"#,
+            ),
             ("a = 18446744073709551615", r#"col("a") == 18446744073709551615"#),
         ] {
             assert_eq!(shown(text), expr, "{text}");
@@ -356,7 +380,10 @@ mod tests {
              fare < 10 and upper(zone) = 'A'\n                ^"
         );
         assert_eq!(error("fare <"), "predicate, column 7: expected an expression, found the end\n  fare <\n        ^");
-        assert_eq!(error("a = 1 b"), "predicate, column 7: expected `and`, `or` or the end, found `b`\n  a = 1 b\n        ^");
+        assert_eq!(
+            error("a = 1 b"),
+            "predicate, column 7: expected `and`, `or` or the end, found `b`\n  a = 1 b\n        ^"
+        );
         assert!(error("a =\n 'x").contains("line 2, column 2"), "{}", error("a =\n 'x"));
         assert_eq!(error("  "), "expected a predicate such as `fare < 10`, found nothing");
         for (text, part) in [

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::optimize::{From, Optimized, optimize};
-use super::verb::{Bound, Verb};
+use super::verb::{Bound, Verb, indexed};
 use super::{Plan, Root};
+use crate::call::Kind;
 use crate::context::Context;
 use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
@@ -21,10 +22,10 @@ use crate::stage::aggregate::Aggregate;
 use crate::stage::exchange;
 use crate::stage::filter::Filter;
 use crate::stage::head::{Head, Skip};
-use crate::stage::map::{Kind, Map};
+use crate::stage::map::Map;
 use crate::stage::project::Project;
 use crate::stage::rebatch::Rebatch;
-use crate::stage::row_index::{RowIndex, indexed};
+use crate::stage::row_index::RowIndex;
 use crate::stage::stepped::{Stepped, through};
 
 /// Batches on their way through the plan.

@@ -12,6 +12,9 @@ mod lower;
 mod optimize;
 mod verb;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +22,7 @@ use arrow::datatypes::SchemaRef;
 
 pub use self::lower::Run;
 pub use self::verb::{NewName, Verb};
-use crate::context::Options;
+use crate::options::Options;
 use crate::error::{Error, Result};
 use crate::piece::Source;
 

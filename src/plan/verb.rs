@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use crate::call::{Call, Kind};
 use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 use crate::expr::aggregate::resolve_aggregates;
 use crate::expr::typing::{Typed, resolve, resolve_all, resolve_predicate};
 use crate::expr::{Expr, Literal};
-use crate::stage::map::{Call, Kind};
-use crate::stage::row_index::indexed;
 
 /// New names for columns, from a function of the caller's.
 pub type NewName = Arc<dyn Fn(&str) -> Result<String> + Send + Sync>;
@@ -275,4 +274,16 @@ fn holds(schema: &Schema, name: &str, value: &Expr, filled: &Expr) -> bool {
         kind => matches!(kind, DataType::Utf8),
     };
     text == is_text && resolve(filled, schema).is_ok_and(|t| t.field().data_type() == field.data_type())
+}
+
+/// The schema with the index in front.
+///
+/// # Errors
+/// [`Error::Schema`] if there is such a column already.
+pub(super) fn indexed(schema: &Schema, name: &str) -> Result<SchemaRef> {
+    if schema.field_with_name(name).is_ok() {
+        return Err(Error::Schema(format!("with_row_index: there is a column `{name}` already; choose another name")));
+    }
+    let index = Arc::new(Field::new(name, DataType::UInt64, false));
+    Ok(Arc::new(Schema::new(std::iter::once(index).chain(schema.fields().iter().cloned()).collect::<Vec<_>>())))
 }

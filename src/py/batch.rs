@@ -11,9 +11,12 @@ use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyTuple};
 use crate::batch::{bytes_of_rows, with_columns};
 use crate::dtype::{announced, dtype_name};
 use crate::error::{Error, Result};
+use crate::expr::{Expr, resolve_aggregates, resolve_all, resolve_predicate};
 use crate::memory::Exported;
 use crate::py::arrow::{announced_batch, announced_field, export_batch, export_schema, import_batches, import_schema};
 use crate::py::column::RawColumn;
+use crate::py::dtype::PyDType;
+use crate::py::expr::PyExpr;
 use crate::py::values::{Values, dict_of, values};
 
 /// Rows handed to Python, with the guard that counts their bytes as exported for as long as they are held.
@@ -130,9 +133,9 @@ impl RawBatch {
     }
 
     /// Names and dtypes, as they are announced.
-    fn schema(&self) -> Vec<(String, String)> {
+    fn schema(&self) -> Vec<(String, PyDType)> {
         let fields = self.batch.schema_ref().fields().iter();
-        fields.map(|f| (f.name().clone(), dtype_name(&announced(f.data_type())))).collect()
+        fields.map(|f| (f.name().clone(), PyDType(announced(f.data_type())))).collect()
     }
 
     #[getter]
@@ -267,6 +270,65 @@ impl RawBatch {
         Ok(self.like(self.batch.project(&kept).map_err(Error::from)?))
     }
 
+    /// The columns that `exprs` make, one value a row each.
+    fn eval(&self, py: Python<'_>, exprs: Vec<PyRef<'_, PyExpr>>) -> PyResult<Vec<RawColumn>> {
+        let exprs = plain(&exprs);
+        Ok(py.detach(|| {
+            let batch = announced_batch(&self.batch)?;
+            let typed = resolve_all(&exprs, batch.schema_ref())?;
+            typed
+                .iter()
+                .map(|expr| Ok(RawColumn::new(Arc::new(expr.field().clone()), expr.eval(&batch)?, self.guard.clone())))
+                .collect::<Result<_>>()
+        })?)
+    }
+
+    /// The rows for which every one of `predicates` is true.
+    fn filter(&self, py: Python<'_>, predicates: Vec<PyRef<'_, PyExpr>>) -> PyResult<Self> {
+        let predicates = plain(&predicates);
+        let kept = py.detach(|| {
+            let mut batch = announced_batch(&self.batch)?;
+            for predicate in &predicates {
+                // one after the other: what a predicate drops, the next must not fail on
+                let typed = resolve_predicate(predicate, batch.schema_ref())?;
+                batch = filter_record_batch(&batch, &typed.mask(&batch)?)?;
+            }
+            Ok::<_, Error>(batch)
+        })?;
+        Ok(self.like(kept))
+    }
+
+    /// One row of aggregates.
+    fn agg(&self, py: Python<'_>, exprs: Vec<PyRef<'_, PyExpr>>) -> PyResult<Self> {
+        let exprs = plain(&exprs);
+        let batch = py.detach(|| {
+            let batch = announced_batch(&self.batch)?;
+            let mut state = resolve_aggregates(&exprs, batch.schema_ref())?.start()?;
+            state.update(&batch)?;
+            state.finish()
+        })?;
+        Ok(Self { batch, guard: None })
+    }
+
+    /// Some columns as other types; a value that does not fit is an error.
+    fn cast(&self, py: Python<'_>, dtypes: Vec<(String, PyRef<'_, PyDType>)>) -> PyResult<Self> {
+        let mut exprs: Vec<Expr> = self.names().into_iter().map(Expr::col).collect();
+        for (name, dtype) in &dtypes {
+            let at = self.position(name)?;
+            if let Some(expr) = exprs.get_mut(at) {
+                *expr = Expr::col(name).cast(dtype.0.clone(), true);
+            }
+        }
+        let cast = py.detach(|| {
+            let batch = announced_batch(&self.batch)?;
+            let typed = resolve_all(&exprs, batch.schema_ref())?;
+            let columns = typed.iter().map(|expr| expr.eval(&batch)).collect::<Result<Vec<_>>>()?;
+            let fields: Vec<FieldRef> = typed.iter().map(|expr| Arc::new(expr.field().clone())).collect();
+            with_columns(Arc::new(Schema::new(fields)), columns, batch.num_rows())
+        })?;
+        Ok(self.like(cast))
+    }
+
     fn __len__(&self) -> usize {
         self.batch.num_rows()
     }
@@ -291,6 +353,10 @@ impl RawBatch {
     fn over(&self, schema: SchemaRef) -> Result<RecordBatch> {
         with_columns(schema, self.batch.columns().to_vec(), self.batch.num_rows())
     }
+}
+
+fn plain(exprs: &[PyRef<'_, PyExpr>]) -> Vec<Expr> {
+    exprs.iter().map(|expr| expr.0.clone()).collect()
 }
 
 /// Bytes that the extension's allocator has out, had out at most, and keeps for reuse.

@@ -11,7 +11,7 @@ use super::error::foreign;
 use crate::error::{Error, Result};
 use crate::memory::Exported;
 use crate::plan::NewName;
-use crate::stage::map::{Call, Kind, Returned};
+use crate::call::{Call, Kind, Returned};
 
 /// Whether the caller pressed Ctrl-C; asked on the consumer's thread.
 pub fn interrupt() -> Result<()> {

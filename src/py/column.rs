@@ -15,11 +15,12 @@ use pyo3::buffer::{Element, PyBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList, PyTuple};
 
-use crate::dtype::{announced, dtype_name};
+use crate::dtype::announced;
 use crate::error::{Error, Result};
 use crate::memory::Exported;
 use crate::py::arrow::{announced_field, export_array, export_field, import_array, recast};
 use crate::py::build::array_of;
+use crate::py::dtype::PyDType;
 use crate::py::error::foreign;
 use crate::py::values::values;
 
@@ -101,10 +102,10 @@ impl RawColumn {
         self.field.name()
     }
 
-    /// The type's name, as it is announced.
+    /// The type, as it is announced.
     #[getter]
-    fn dtype(&self) -> String {
-        dtype_name(&announced(self.array.data_type()))
+    fn dtype(&self) -> PyDType {
+        PyDType(announced(self.array.data_type()))
     }
 
     #[getter]

@@ -5,8 +5,16 @@
 mod arrow;
 mod batch;
 mod build;
+mod callback;
 mod column;
+mod dtype;
 mod error;
+mod expr;
+mod input;
+mod options;
+mod sink;
+mod stats;
+mod stream;
 mod values;
 
 use pyo3::prelude::*;
@@ -18,6 +26,13 @@ fn _internal(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::RawBatch>()?;
     module.add_class::<column::RawColumn>()?;
     module.add_class::<column::ArrayView>()?;
+    module.add_class::<stream::PyPlan>()?;
+    module.add_class::<stream::PyRun>()?;
+    module.add_class::<dtype::PyDType>()?;
+    module.add_class::<expr::PyExpr>()?;
+    module.add_function(wrap_pyfunction!(dtype::schema_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(dtype::schema_capsule, module)?)?;
+    module.add_function(wrap_pyfunction!(expr::predicate, module)?)?;
     module.add_function(wrap_pyfunction!(batch::memory, module)?)?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::dtype::{dtype_from_py, schema_from_py};
-use crate::context::Options;
+use crate::options::Options;
 use crate::error::Error;
 use crate::format::{CsvOptions, Format, NullValues, OnError};
 use crate::fit::{Extra, Missing};
@@ -32,13 +32,12 @@ impl<'py> Arguments<'py> {
     pub fn get<T>(&self, name: &str) -> PyResult<Option<T>>
     where
         T: for<'a> FromPyObject<'a, 'py>,
-        for<'a> PyErr: From<<T as FromPyObject<'a, 'py>>::Error>,
     {
         match self.take(name)?.filter(|v| !v.is_none()) {
             Some(value) => match value.extract::<T>() {
                 Ok(value) => Ok(Some(value)),
                 Err(e) => {
-                    let e = PyErr::from(e);
+                    let e: PyErr = e.into();
                     Err(Error::Type(format!("`{name}`: {}", e.value(value.py()))).into())
                 }
             },

@@ -9,26 +9,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyList, PyString};
+use pyo3::types::{PyCapsule, PyDict, PyList};
 
 use super::arrow::{announced_batch, export_schema, export_stream, import_batches};
 use super::batch::RawBatch;
 use super::callback::{PyCall, interrupt, new_name};
 use super::dtype::{PyDType, schema_from_py};
-use super::error::foreign;
 use super::expr::PyExpr;
 use super::input::input;
-use super::options::{Arguments, FileOptions, csv_options, format, run_options};
+use super::options::{Arguments, FileOptions, csv_options, run_options};
 use super::stats::stats;
-use crate::context::{Context, Options};
+use crate::context::Context;
+use crate::options::Options;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::format::Format;
 use crate::plan::{Plan, Run, Verb};
 use crate::source::arrow::{ArrowSource, Batches, Producer};
-use crate::source::read_at::Input;
 use crate::source::reading::{Reading, What};
-use crate::stage::map::Kind;
+use crate::call::Kind;
 
 /// A description of a run.
 #[pyclass(name = "Plan", frozen, module = "stream._internal")]
@@ -409,6 +408,12 @@ impl PyRun {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let cell = self.cell()?;
         Ok(py.detach(|| cell.close())?)
+    }
+
+    /// The byte budget of the run, if it has one.
+    #[getter]
+    fn memory_limit(&self) -> PyResult<Option<usize>> {
+        Ok(self.cell()?.context.options.memory_limit)
     }
 
     /// Names and dtypes of every batch; begins the run as far as that needs.

@@ -4,7 +4,7 @@
 //! disk. Until then nobody sees them; dropped before [`AtomicFile::commit`], the hidden file goes and the target
 //! stays. A target that is a symbolic link stays a link: what it points to is replaced.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -44,7 +44,7 @@ impl AtomicFile {
         let failed = |e: io::Error| Error::io(&name, e);
         let os = |errno: i32| failed(io::Error::from_raw_os_error(errno));
         let target = behind_links(target).map_err(failed)?;
-        let Some(file_name) = target.file_name().map(ToOwned::to_owned) else {
+        let Some(file_name) = target.file_name() else {
             return Err(os(if target.as_os_str().is_empty() { libc::ENOENT } else { libc::EISDIR }));
         };
         if name.ends_with('/') {
@@ -56,7 +56,7 @@ impl AtomicFile {
         };
         // absolute, so that a change of the working folder cannot lead the rename astray
         let folder = fs::canonicalize(folder).map_err(|e| Error::io(folder.display().to_string(), e))?;
-        let target = folder.join(&file_name);
+        let target = folder.join(file_name);
         let old = match fs::metadata(&target) {
             Ok(meta) if meta.is_dir() => return Err(os(libc::EISDIR)),
             Ok(_) if mode == Mode::Error => return Err(os(libc::EEXIST)),
@@ -130,7 +130,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// `.name.`, short enough that the whole name is one.
-fn prefix(name: OsString) -> OsString {
+fn prefix(name: &OsStr) -> OsString {
     let mut prefix = vec![b'.'];
     prefix.extend(name.as_bytes().iter().take(200));
     prefix.push(b'.');

@@ -7,11 +7,11 @@ use arrow::datatypes::{Field, SchemaRef};
 
 use super::csv::CsvSource;
 use super::files::{FileEntry, find};
-use crate::fit::{Extra, Missing};
 use super::many::{FileInput, Many, ManyOptions};
 use super::parquet::ParquetSource;
 use super::read_at::Input;
 use crate::error::{Error, Result};
+use crate::fit::{Extra, Missing};
 use crate::format::{CsvOptions, Format};
 use crate::piece::Source;
 
@@ -94,7 +94,8 @@ impl Reading {
                 if self.file_column.is_none() {
                     return Ok(source);
                 }
-                let file = FileInput { name: input.name().to_owned(), one_shot: source.one_shot(), ..FileInput::default() };
+                let file =
+                    FileInput { name: input.name().to_owned(), one_shot: source.one_shot(), ..FileInput::default() };
                 let open = Arc::new(move |_: usize, _: Option<&SchemaRef>| Ok(source.clone()));
                 Ok(Many::new(vec![file], open, self.many(Vec::new()))?)
             }

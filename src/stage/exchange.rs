@@ -434,7 +434,7 @@ fn internal(panic: &(dyn std::any::Any + Send)) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Options;
+    use crate::options::Options;
     use crate::piece::{Ordinal, Place};
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
     use std::time::Duration;

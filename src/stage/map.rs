@@ -2,50 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
 use super::filter::as_mask;
 use crate::batch::bytes_held;
+use crate::call::{Call, Kind, Returned};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fit::{Extra, Fit, Missing};
-use crate::memory::{Exported, Holder};
+use crate::memory::Holder;
 use crate::piece::{Held, Pull};
-
-/// What a function of the caller's gave back.
-pub enum Returned {
-    /// A batch instead of the one that it got.
-    Batch(RecordBatch),
-    /// Which rows to keep.
-    Mask(ArrayRef),
-    /// For `map`: drop the batch. For `inspect`: go on with it.
-    Nothing,
-}
-
-/// A function of the caller's. Called on the consumer's thread only.
-pub trait Call: Send + Sync {
-    /// Calls it with `batch`; `exported` counts the batch as the caller's for as long as the caller keeps it.
-    ///
-    /// # Errors
-    /// [`Error::Foreign`] with the caller's own exception.
-    fn call(&self, batch: RecordBatch, exported: Exported) -> Result<Returned>;
-
-    /// What `explain()` calls it.
-    fn name(&self) -> String;
-}
-
-/// What is done with what the function gives back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A batch replaces the batch.
-    Map,
-    /// A mask filters it.
-    Mask,
-    /// Nothing: the batch goes on.
-    Look,
-}
 
 /// A stage of the caller's.
 pub struct Map {

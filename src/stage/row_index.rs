@@ -3,23 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 
 use crate::batch::with_columns;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::piece::{Held, Pull};
-
-/// The schema with the index in front.
-///
-/// # Errors
-/// [`Error::Schema`] if there is such a column already.
-pub fn indexed(schema: &Schema, name: &str) -> Result<SchemaRef> {
-    if schema.field_with_name(name).is_ok() {
-        return Err(Error::Schema(format!("with_row_index: there is a column `{name}` already; choose another name")));
-    }
-    let index = Arc::new(Field::new(name, DataType::UInt64, false));
-    Ok(Arc::new(Schema::new(std::iter::once(index).chain(schema.fields().iter().cloned()).collect::<Vec<_>>())))
-}
 
 /// Counts rows.
 pub struct RowIndex {
@@ -29,7 +17,7 @@ pub struct RowIndex {
 }
 
 impl RowIndex {
-    /// `input` with an index in front; `schema` is [`indexed`]'s.
+    /// `input` with an index in front; `schema` has the index, a `uint64`, as its first column.
     pub fn new(input: Pull, schema: SchemaRef) -> Self {
         Self { input, schema, next: 0 }
     }

@@ -1,6 +1,8 @@
 //! The smallest and the greatest value, the first and the last.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, UInt64Array, downcast_primitive_array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, UInt64Array, downcast_primitive_array, new_null_array,
+};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 
@@ -13,7 +15,10 @@ use crate::expr::typing::Value;
 /// The smallest or greatest value of a column; none for types without order.
 pub(super) fn extreme(dtype: &DataType, greatest: bool) -> Option<Box<dyn Accumulator>> {
     let ordered = dtype.is_primitive()
-        || matches!(dtype, DataType::Boolean | DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_) | DataType::Null);
+        || matches!(
+            dtype,
+            DataType::Boolean | DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_) | DataType::Null
+        );
     (ordered && !matches!(dtype, DataType::Interval(_))).then(|| one(Extreme { dtype: dtype.clone(), greatest }))
 }
 
@@ -28,7 +33,11 @@ struct Extreme {
 }
 
 /// The row of the extreme value, NaN only where there is nothing else.
-fn best<T: Copy>(values: impl Iterator<Item = (usize, T)>, better: impl Fn(T, T) -> bool, nan: impl Fn(T) -> bool) -> Option<usize> {
+fn best<T: Copy>(
+    values: impl Iterator<Item = (usize, T)>,
+    better: impl Fn(T, T) -> bool,
+    nan: impl Fn(T) -> bool,
+) -> Option<usize> {
     let mut found: Option<(usize, T)> = None;
     for (row, value) in values {
         let wins = match found {
@@ -66,7 +75,10 @@ impl Extreme {
             #[allow(clippy::eq_op)]
             best(array.iter().enumerate().filter_map(|(i, v)| Some((i, v?))), better, |v| v != v)
         }
-        fn bytes<'a, T: PartialOrd + Copy + 'a>(values: impl Iterator<Item = Option<T>>, greatest: bool) -> Option<usize> {
+        fn bytes<'a, T: PartialOrd + Copy + 'a>(
+            values: impl Iterator<Item = Option<T>>,
+            greatest: bool,
+        ) -> Option<usize> {
             let better = |a: T, b: T| if greatest { a > b } else { a < b };
             best(values.enumerate().filter_map(|(i, v)| Some((i, v?))), better, |_| false)
         }

@@ -300,7 +300,9 @@ fn without_aggregates(expr: &Expr, schema: &Schema, slots: &mut Vec<Slot>) -> Re
             let what = shortened(expr);
             let typed = match input {
                 Some(input) if input.contains_aggregate() => {
-                    return Err(Error::Schema(format!("`{what}`: an aggregate of an aggregate; one level summarises all rows")));
+                    return Err(Error::Schema(format!(
+                        "`{what}`: an aggregate of an aggregate; one level summarises all rows"
+                    )));
                 }
                 Some(input) => Some(resolve(input, schema)?.plain()),
                 None => None,

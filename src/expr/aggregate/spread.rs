@@ -125,7 +125,12 @@ fn neighbours(count: usize, q: f64, between: Interpolation) -> Option<(usize, us
 }
 
 /// The values at two places of the sorted order, without sorting all.
-fn select<T: Copy>(values: &mut [T], low: usize, high: usize, order: impl Fn(&T, &T) -> std::cmp::Ordering) -> Option<(T, T)> {
+fn select<T: Copy>(
+    values: &mut [T],
+    low: usize,
+    high: usize,
+    order: impl Fn(&T, &T) -> std::cmp::Ordering,
+) -> Option<(T, T)> {
     if low >= values.len() {
         return None;
     }
@@ -209,8 +214,9 @@ impl Fold for TimeQuantile {
         let (a, b) = (i128::from(a) * i128::from(self.by), i128::from(b) * i128::from(self.by));
         let apart = b - a;
         let value = if part == 0.5 { a + apart / 2 } else { a + (apart as f64 * part) as i128 };
-        let value = i64::try_from(value)
-            .map_err(|_| Error::Stream(format!("the quantile {value} overflows {}", crate::dtype::dtype_name(&self.dtype))))?;
+        let value = i64::try_from(value).map_err(|_| {
+            Error::Stream(format!("the quantile {value} overflows {}", crate::dtype::dtype_name(&self.dtype)))
+        })?;
         labelled(vec![value].into(), &self.dtype)
     }
 

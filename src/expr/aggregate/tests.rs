@@ -44,8 +44,7 @@ fn answer(expr: &Expr, batch: &RecordBatch) -> Result<(DataType, String)> {
 }
 
 fn of(aggregate: Aggregate, array: ArrayRef) -> (String, String) {
-    let (dtype, value) =
-        answer(&Expr::col("x").aggregate(aggregate), &batch(vec![("x", array)])).expect("an answer");
+    let (dtype, value) = answer(&Expr::col("x").aggregate(aggregate), &batch(vec![("x", array)])).expect("an answer");
     (dtype_name(&dtype), value)
 }
 
@@ -149,10 +148,18 @@ fn arithmetic_around_aggregates() {
     let schema = batch.schema();
     let refused = |exprs: &[Expr]| resolve_aggregates(exprs, &schema).expect_err("refused").to_string();
     assert!(refused(std::slice::from_ref(&a)).contains("has a value a row"));
-    assert!(refused(&[a.clone().aggregate(Aggregate::Sum).aggregate(Aggregate::Max)]).contains("aggregate of an aggregate"));
-    assert!(refused(&[a.clone().aggregate(Aggregate::Sum), a.clone().aggregate(Aggregate::Max)]).contains("two results are named `a`"));
-    assert!(refused(&[a.clone().aggregate(Aggregate::Any)]).contains("`col(\"a\").any()`: int64 has no such aggregate"));
-    let wrong = a.clone().aggregate(Aggregate::Sum).and(b.aggregate(Aggregate::Max).binary(Operator::Eq, Expr::lit(1i64)));
+    assert!(
+        refused(&[a.clone().aggregate(Aggregate::Sum).aggregate(Aggregate::Max)]).contains("aggregate of an aggregate")
+    );
+    assert!(
+        refused(&[a.clone().aggregate(Aggregate::Sum), a.clone().aggregate(Aggregate::Max)])
+            .contains("two results are named `a`")
+    );
+    assert!(
+        refused(&[a.clone().aggregate(Aggregate::Any)]).contains("`col(\"a\").any()`: int64 has no such aggregate")
+    );
+    let wrong =
+        a.clone().aggregate(Aggregate::Sum).and(b.aggregate(Aggregate::Max).binary(Operator::Eq, Expr::lit(1i64)));
     assert!(refused(&[wrong]).starts_with("`col(\"a\").sum() & (col(\"b\").max() == 1)`"));
     assert!(refused(&[Expr::col("c").aggregate(Aggregate::Sum)]).contains("column `c` not found"));
 }

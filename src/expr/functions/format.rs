@@ -88,7 +88,13 @@ pub(super) fn strftime(call: Call<'_>) -> Result<Typed> {
     .failing())
 }
 
-fn write(line: &mut String, how: &Writes, local: chrono::NaiveDateTime, utc: DateTime<Utc>, items: &Items) -> Option<()> {
+fn write(
+    line: &mut String,
+    how: &Writes,
+    local: chrono::NaiveDateTime,
+    utc: DateTime<Utc>,
+    items: &Items,
+) -> Option<()> {
     let items = items.iter();
     match how {
         Writes::Date => write!(line, "{}", local.date().format_with_items(items)),
@@ -177,9 +183,15 @@ pub(super) fn to_datetime(call: Call<'_>) -> Result<Typed> {
         matches!(
             i,
             Item::Fixed(
-                Fixed::TimezoneOffset | Fixed::TimezoneOffsetZ | Fixed::TimezoneOffsetColon
-                    | Fixed::TimezoneOffsetColonZ | Fixed::TimezoneOffsetDoubleColon
-                    | Fixed::TimezoneOffsetTripleColon | Fixed::RFC2822 | Fixed::RFC3339 | Fixed::Internal(_)
+                Fixed::TimezoneOffset
+                    | Fixed::TimezoneOffsetZ
+                    | Fixed::TimezoneOffsetColon
+                    | Fixed::TimezoneOffsetColonZ
+                    | Fixed::TimezoneOffsetDoubleColon
+                    | Fixed::TimezoneOffsetTripleColon
+                    | Fixed::RFC2822
+                    | Fixed::RFC3339
+                    | Fixed::Internal(_)
             )
         )
     });
@@ -245,10 +257,12 @@ fn date_of(parsed: &mut Parsed) -> Option<NaiveDate> {
 /// Refuses a format that cannot give a date.
 fn check_reads(items: &Items, clock: bool, format: &str, what: &str) -> Result<()> {
     let numeric = |any: &[Numeric]| items.iter().any(|i| matches!(i, Item::Numeric(n, _) if any.contains(n)));
-    let whole = items.iter().any(|i| matches!(i, Item::Fixed(Fixed::RFC2822 | Fixed::RFC3339))) || numeric(&[Numeric::Timestamp]);
+    let whole = items.iter().any(|i| matches!(i, Item::Fixed(Fixed::RFC2822 | Fixed::RFC3339)))
+        || numeric(&[Numeric::Timestamp]);
     let year = numeric(&[Numeric::Year, Numeric::YearMod100, Numeric::IsoYear, Numeric::IsoYearMod100]);
-    let month = numeric(&[Numeric::Month, Numeric::Ordinal, Numeric::IsoWeek, Numeric::WeekFromMon, Numeric::WeekFromSun])
-        || items.iter().any(|i| matches!(i, Item::Fixed(Fixed::ShortMonthName | Fixed::LongMonthName)));
+    let month =
+        numeric(&[Numeric::Month, Numeric::Ordinal, Numeric::IsoWeek, Numeric::WeekFromMon, Numeric::WeekFromSun])
+            || items.iter().any(|i| matches!(i, Item::Fixed(Fixed::ShortMonthName | Fixed::LongMonthName)));
     if whole && clock || year && month {
         return Ok(());
     }

@@ -132,7 +132,11 @@ fn round(call: Call<'_>) -> Result<Typed> {
             let at = move |v: f64| {
                 let scaled = v * by;
                 // beyond 2^52 there are no decimals to drop
-                if scaled.is_finite() && scaled.abs() < 4_503_599_627_370_496.0 { scaled.round_ties_even() / by } else { v }
+                if scaled.is_finite() && scaled.abs() < 4_503_599_627_370_496.0 {
+                    scaled.round_ties_even() / by
+                } else {
+                    v
+                }
             };
             Ok(over_floats(input, at, move |v| at(f64::from(v)) as f32))
         }
@@ -209,7 +213,9 @@ fn sign(call: Call<'_>) -> Result<Typed> {
         })),
         dtype if dtype.is_decimal() => {
             let unit = match dtype {
-                DataType::Decimal128(_, s) => u32::try_from(s.max(0)).ok().and_then(|s| 10i128.checked_pow(s)).unwrap_or(1),
+                DataType::Decimal128(_, s) => {
+                    u32::try_from(s.max(0)).ok().and_then(|s| 10i128.checked_pow(s)).unwrap_or(1)
+                }
                 _ => 1,
             };
             over_decimals(input, i64::from(i8::MAX), call.what(), move |v, _| v.signum() * unit)
@@ -228,10 +234,7 @@ fn clip(call: Call<'_>) -> Result<Typed> {
     let dtype = input.dtype().clone();
     let what = call.what();
     if !dtype.is_numeric() && !dtype.is_temporal() || matches!(dtype, DataType::Interval(_)) {
-        return Err(Error::Schema(format!(
-            "`{what}`: expected numbers, dates or times, found {}",
-            dtype_name(&dtype)
-        )));
+        return Err(Error::Schema(format!("`{what}`: expected numbers, dates or times, found {}", dtype_name(&dtype))));
     }
     let mut inputs = vec![input];
     for (side, bound) in call.inputs.iter().skip(1).enumerate() {
@@ -239,22 +242,29 @@ fn clip(call: Call<'_>) -> Result<Typed> {
     }
     let nullable = inputs.first().is_some_and(Typed::nullable);
     let target = dtype.clone();
-    Ok(Typed::call(inputs, dtype, nullable, Arc::new(move |values, rows| {
-        let Some((input, bounds)) = values.split_first() else { return Err(Error::Schema("clip takes an input".into())) };
-        let mut done = input.rows(rows)?;
-        for (bound, op) in bounds.iter().zip([crate::expr::Operator::Lt, crate::expr::Operator::Gt]) {
-            let value = Value::Rows(done.clone());
-            let mut beyond = crate::expr::compare::kernel(op, &value, bound)?;
-            if target.is_floating() {
-                // NaN is greater than every bound, but it stays what it is
-                let nan = crate::expr::compare::kernel(crate::expr::Operator::NotEq, &value, &nan_of(&target)?)?;
-                beyond = arrow::compute::kernels::boolean::and(&beyond, &nan)?;
+    Ok(Typed::call(
+        inputs,
+        dtype,
+        nullable,
+        Arc::new(move |values, rows| {
+            let Some((input, bounds)) = values.split_first() else {
+                return Err(Error::Schema("clip takes an input".into()));
+            };
+            let mut done = input.rows(rows)?;
+            for (bound, op) in bounds.iter().zip([crate::expr::Operator::Lt, crate::expr::Operator::Gt]) {
+                let value = Value::Rows(done.clone());
+                let mut beyond = crate::expr::compare::kernel(op, &value, bound)?;
+                if target.is_floating() {
+                    // NaN is greater than every bound, but it stays what it is
+                    let nan = crate::expr::compare::kernel(crate::expr::Operator::NotEq, &value, &nan_of(&target)?)?;
+                    beyond = arrow::compute::kernels::boolean::and(&beyond, &nan)?;
+                }
+                let beyond = crate::expr::logic::truths(&beyond);
+                done = arrow::compute::kernels::zip::zip(&beyond, bound, &value)?;
             }
-            let beyond = crate::expr::logic::truths(&beyond);
-            done = arrow::compute::kernels::zip::zip(&beyond, bound, &value)?;
-        }
-        Ok(done)
-    })))
+            Ok(done)
+        }),
+    ))
 }
 
 fn nan_of(dtype: &DataType) -> Result<Value> {
@@ -263,7 +273,10 @@ fn nan_of(dtype: &DataType) -> Result<Value> {
 
 fn bound_of(bound: &Typed, dtype: &DataType, lower: bool, what: &str) -> Result<Typed> {
     let refused = |found: &str| {
-        Error::Schema(format!("`{what}`: expected bounds that are {}, found {found}; cast the column first", dtype_name(dtype)))
+        Error::Schema(format!(
+            "`{what}`: expected bounds that are {}, found {found}; cast the column first",
+            dtype_name(dtype)
+        ))
     };
     match bound.literal() {
         // a bound beyond the type's range limits nothing

@@ -27,7 +27,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// [`Error::Value`] with the place of the fault; also for a pattern that would compile to more than 10 MiB.
 fn compiled(pattern: &str, what: &str) -> Result<Regex> {
     Regex::new(pattern).map_err(|e| {
-        Error::Value(format!("`{what}`: `{pattern}` is no regular expression: {e}; pass literal=True to look for it as it is"))
+        Error::Value(format!(
+            "`{what}`: `{pattern}` is no regular expression: {e}; pass literal=True to look for it as it is"
+        ))
     })
 }
 
@@ -35,15 +37,21 @@ fn contains(call: Call<'_>) -> Result<Typed> {
     let input = call.text_input()?;
     let pattern = call.needed_text(1)?;
     if call.flag(2, false)? || regex::escape(&pattern) == pattern {
-        return Ok(by_value(input, DataType::Boolean, Arc::new(move |array| {
-            let wanted = Scalar::new(StringArray::from(vec![pattern.as_str()]));
-            Ok(Arc::new(arrow::compute::contains(texts(array)?, &wanted)?))
-        })));
+        return Ok(by_value(
+            input,
+            DataType::Boolean,
+            Arc::new(move |array| {
+                let wanted = Scalar::new(StringArray::from(vec![pattern.as_str()]));
+                Ok(Arc::new(arrow::compute::contains(texts(array)?, &wanted)?))
+            }),
+        ));
     }
     let pattern = compiled(&pattern, &call.what())?;
-    Ok(by_value(input, DataType::Boolean, Arc::new(move |array| {
-        Ok(Arc::new(BooleanArray::from_unary(texts(array)?, |t| pattern.is_match(t))))
-    })))
+    Ok(by_value(
+        input,
+        DataType::Boolean,
+        Arc::new(move |array| Ok(Arc::new(BooleanArray::from_unary(texts(array)?, |t| pattern.is_match(t))))),
+    ))
 }
 
 /// Replaces the first match (`most` 1) or every match (`most` 0); `$1` or `${name}` in the value stand for groups.
@@ -74,17 +82,22 @@ fn extract(call: Call<'_>) -> Result<Typed> {
             pattern.captures_len() - 1
         )));
     }
-    let typed = by_value(input, DataType::Utf8, Arc::new(move |array| {
-        let mut out = Texts::new(array.len());
-        for text in texts(array)? {
-            let found = text.and_then(|t| if group == 0 { pattern.find(t) } else { pattern.captures(t)?.get(group) });
-            match found {
-                Some(found) => out.push(found.as_str())?,
-                None => out.push_null(),
+    let typed = by_value(
+        input,
+        DataType::Utf8,
+        Arc::new(move |array| {
+            let mut out = Texts::new(array.len());
+            for text in texts(array)? {
+                let found =
+                    text.and_then(|t| if group == 0 { pattern.find(t) } else { pattern.captures(t)?.get(group) });
+                match found {
+                    Some(found) => out.push(found.as_str())?,
+                    None => out.push_null(),
+                }
             }
-        }
-        Ok(out.finish())
-    }));
+            Ok(out.finish())
+        }),
+    );
     let field = typed.field().clone().with_nullable(true);
     Ok(typed.with_field(field))
 }

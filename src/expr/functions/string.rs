@@ -16,8 +16,12 @@ use crate::expr::typing::{Typed, shortened};
 pub(super) const FUNCTIONS: &[Function] = &[
     method("str.len_bytes", 1, 1, |call| counted(&call, str::len)),
     method("str.len_chars", 1, 1, |call| counted(&call, |t| t.chars().count())),
-    method("str.to_lowercase", 1, 1, |call| Ok(rewritten(call.text_input()?, |t, out| out.push_str(&t.to_lowercase())))),
-    method("str.to_uppercase", 1, 1, |call| Ok(rewritten(call.text_input()?, |t, out| out.push_str(&t.to_uppercase())))),
+    method("str.to_lowercase", 1, 1, |call| {
+        Ok(rewritten(call.text_input()?, |t, out| out.push_str(&t.to_lowercase())))
+    }),
+    method("str.to_uppercase", 1, 1, |call| {
+        Ok(rewritten(call.text_input()?, |t, out| out.push_str(&t.to_uppercase())))
+    }),
     method("str.strip_chars", 1, 2, strip_chars),
     method("str.starts_with", 2, 2, |call| edge(&call, |t, p| t.starts_with(p))),
     method("str.ends_with", 2, 2, |call| edge(&call, |t, p| t.ends_with(p))),

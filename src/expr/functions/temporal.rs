@@ -1,6 +1,5 @@
 //! Functions of dates, times and timestamps. A timestamp with a time zone answers for its own wall clock.
 
-
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
@@ -68,7 +67,11 @@ pub(super) fn temporal(call: &Call<'_>, of: Of) -> Result<(Typed, Wall)> {
                 Of::Any => "a date, timestamp or time",
             };
             let remedy = if *input.dtype() == DataType::Utf8 { "; read it with .str.to_datetime()" } else { "" };
-            Err(Error::Schema(format!("`{}`: expected {expected}, found {}{remedy}", call.what(), dtype_name(input.dtype()))))
+            Err(Error::Schema(format!(
+                "`{}`: expected {expected}, found {}{remedy}",
+                call.what(),
+                dtype_name(input.dtype())
+            )))
         }
     }
 }
@@ -93,7 +96,11 @@ fn part(call: &Call<'_>, of: Of, dtype: DataType, f: fn(i64, i64) -> i64) -> Res
         if parts.is_empty() {
             return Ok(arrow::array::new_empty_array(&target));
         }
-        let done = if target == DataType::Date32 { labelled(checked(&parts, &what)?, &target)? } else { cast(&parts, &target)? };
+        let done = if target == DataType::Date32 {
+            labelled(checked(&parts, &what)?, &target)?
+        } else {
+            cast(&parts, &target)?
+        };
         // a year beyond 32 bits is the only part that does not fit
         if done.null_count() > parts.null_count() {
             return Err(beyond(&what));
@@ -209,7 +216,11 @@ fn epoch(call: Call<'_>) -> Result<Typed> {
         let values = integers(array)?;
         let scaled = values.try_unary::<_, Int64Type, _>(|v| {
             let whole = (i128::from(v) * up).div_euclid(down);
-            let fits = if target == DataType::Int32 { i32::try_from(whole).ok().map(i64::from) } else { i64::try_from(whole).ok() };
+            let fits = if target == DataType::Int32 {
+                i32::try_from(whole).ok().map(i64::from)
+            } else {
+                i64::try_from(whole).ok()
+            };
             fits.ok_or_else(|| overflow(&what, format!("{v} in {word}"), &target))
         })?;
         Ok(cast(&scaled, &target)?)
@@ -222,7 +233,10 @@ fn from_epoch(call: Call<'_>) -> Result<Typed> {
     let input = call.input()?.plain();
     let what = call.what();
     if !value_type(input.dtype()).is_integer() {
-        return Err(Error::Schema(format!("`{what}`: expected integers, found {}; cast them first", dtype_name(input.dtype()))));
+        return Err(Error::Schema(format!(
+            "`{what}`: expected integers, found {}; cast them first",
+            dtype_name(input.dtype())
+        )));
     }
     let word = call.text(1)?.unwrap_or_else(|| "s".into());
     let (dtype, by) = match word.as_str() {
@@ -272,7 +286,10 @@ mod tests {
         assert_eq!(floor(at(2024, 1, 31), midday, step("5mo")), Some((at(2023, 10, 1), 0)));
         assert_eq!(floor(at(1969, 12, 31), 1, step("3y")), Some((at(1967, 1, 1), 0)));
         assert_eq!(floor(at(2024, 1, 31), midday, step("7h")), Some((at(2024, 1, 31), 36_000_000_000_000)));
-        assert_eq!(floor(at(1969, 12, 31), 3_661_000_000_000, step("7h")), Some((at(1969, 12, 30), 72_000_000_000_000)));
+        assert_eq!(
+            floor(at(1969, 12, 31), 3_661_000_000_000, step("7h")),
+            Some((at(1969, 12, 30), 72_000_000_000_000))
+        );
         assert_eq!(floor(at(2024, 1, 31), midday, step("3d")), Some((at(2024, 1, 30), 0)));
     }
 }

@@ -2,11 +2,18 @@
 
 use std::io::Write;
 
-use arrow::array::*;
+use arrow::array::{Array, ArrayRef, ArrowNumericType, AsArray, GenericStringArray, OffsetSizeTrait};
 use arrow::compute::{max, min};
-use arrow::datatypes::*;
+use arrow::datatypes::{
+    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Field, Float16Type,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 
 use super::moment::{self, Zone};
+use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 
 /// Every character that numbers, bools, dates and times are written with.
@@ -114,7 +121,7 @@ pub(super) fn check(field: &Field) -> Result<()> {
         t if t.is_nested() => "nested values have no text; select its parts, or write Parquet",
         _ => return Ok(()),
     };
-    Err(Error::Schema(format!("column `{}`: CSV cannot hold {}: {why}", field.name(), field.data_type())))
+    Err(Error::Schema(format!("column `{}`: CSV cannot hold {}: {why}", field.name(), dtype_name(field.data_type()))))
 }
 
 impl<'a> Cells<'a> {
@@ -248,7 +255,7 @@ fn column<'a>(name: &str, array: &'a dyn Array) -> Result<Column<'a>> {
                 }),
             )
         }
-        other => return Err(Error::Schema(format!("column `{name}`: CSV cannot hold {other}"))),
+        other => return Err(Error::Schema(format!("column `{name}`: CSV cannot hold {}", dtype_name(other)))),
     })
 }
 
@@ -337,7 +344,7 @@ fn ticks<'a>(array: &'a dyn Array) -> Box<dyn Fn(usize) -> i64 + 'a> {
     }
 }
 
-fn signed<'a, T: ArrowNumericType>(array: &'a dyn Array) -> Column<'a>
+fn signed<T: ArrowNumericType>(array: &dyn Array) -> Column<'_>
 where
     T::Native: Into<i64>,
 {
@@ -355,7 +362,7 @@ where
     Column { write, width, text: false }
 }
 
-fn unsigned<'a, T: ArrowNumericType>(array: &'a dyn Array) -> Column<'a>
+fn unsigned<T: ArrowNumericType>(array: &dyn Array) -> Column<'_>
 where
     T::Native: Into<u64>,
 {
@@ -372,31 +379,29 @@ fn digits(value: u64) -> usize {
 }
 
 /// `00` to `99`, one after the other.
-static PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut i = 0;
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut i = 0u8;
     while i < 100 {
-        pairs[2 * i] = b'0' + (i / 10) as u8;
-        pairs[2 * i + 1] = b'0' + (i % 10) as u8;
+        pairs[i as usize] = [b'0' + i / 10, b'0' + i % 10];
         i += 1;
     }
     pairs
 };
 
 /// Decimal digits, two at a time.
+#[expect(clippy::cast_possible_truncation, reason = "what is cast is less than 100")]
 pub(super) fn integer(mut value: u64, out: &mut Vec<u8>) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     while value >= 100 {
-        let pair = (value % 100) as usize * 2;
-        value /= 100;
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+        digits[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
     }
     if value >= 10 {
-        let pair = value as usize * 2;
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+        digits[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
     } else {
         at -= 1;
         digits[at] = b'0' + value as u8;

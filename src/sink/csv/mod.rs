@@ -128,7 +128,8 @@ struct State {
 pub struct Lines {
     bytes: Vec<u8>,
     rows: u64,
-    _lease: Lease,
+    /// Held until the bytes are written.
+    lease: Lease,
 }
 
 impl CsvSink {
@@ -201,7 +202,7 @@ impl Collect for CsvSink {
             bytes.push(b'\n');
         }
         drop(input);
-        Ok(Lines { bytes, rows: rows as u64, _lease: lease })
+        Ok(Lines { bytes, rows: rows as u64, lease })
     }
 
     fn absorb(&self, lines: Lines, context: &Context) -> Result<()> {
@@ -211,8 +212,10 @@ impl Collect for CsvSink {
         if state.lease.is_none() {
             state.lease = Some(self.holder(context).lease(self.codec_bytes)?);
         }
-        state.writer.put(&lines.bytes)?;
-        state.rows += lines.rows;
+        let Lines { bytes, rows, lease } = lines;
+        state.writer.put(&bytes)?;
+        state.rows += rows;
+        drop((bytes, lease));
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub use self::options::ParquetOptions;
 use super::{Output, Written};
 use crate::batch;
 use crate::context::Context;
+use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
 use crate::piece::{Collect, Held};
@@ -185,7 +186,7 @@ impl Collect for ParquetSink {
                     Error::Schema(format!(
                         "column `{}`: does not fit Parquet's {}: {e}",
                         field.name(),
-                        field.data_type()
+                        dtype_name(field.data_type())
                     ))
                 })?
             });

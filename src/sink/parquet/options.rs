@@ -10,6 +10,7 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 
+use crate::dtype::dtype_name;
 use crate::error::{Error, Result, listed};
 
 /// Rows of a row group where nobody says otherwise.
@@ -120,7 +121,6 @@ impl ParquetOptions {
             .set_compression(self.codec()?)
             .set_dictionary_enabled(self.dictionary)
             .set_statistics_enabled(statistics)
-            .set_coerce_types(true)
             .set_max_row_group_row_count(Some(self.row_group_size))
             .set_key_value_metadata(Some(vec![KeyValue::new(
                 ARROW_SCHEMA_META_KEY.to_owned(),
@@ -159,14 +159,17 @@ fn flat<'a>(schema: &'a Schema, name: &str, option: &str) -> Result<&'a Field> {
     let field =
         schema.field_with_name(name).map_err(|_| Error::no_column(name, names()).context(format!("`{option}`")))?;
     if field.data_type().is_nested() {
-        return Err(Error::Value(format!("`{option}`: column `{name}` is {}, which is nested", field.data_type())));
+        return Err(Error::Value(format!(
+            "`{option}`: column `{name}` is {}, which is nested",
+            dtype_name(field.data_type())
+        )));
     }
     Ok(field)
 }
 
 /// The Parquet schema, or the first column that it cannot hold.
 pub(super) fn converted(written: &Schema) -> Result<SchemaDescriptor> {
-    let convert = |schema: &Schema| ArrowSchemaConverter::new().with_coerce_types(true).convert(schema);
+    let convert = |schema: &Schema| ArrowSchemaConverter::new().convert(schema);
     convert(written).map_err(|whole| {
         let fields = written.fields().iter();
         let found = fields.map(|f| (f, convert(&Schema::new(vec![f.clone()])))).find_map(|(f, r)| Some((f, r.err()?)));
@@ -181,7 +184,7 @@ fn refused(field: &Field, why: &str) -> Error {
     Error::Schema(format!(
         "column `{}`: Parquet has no type for {}: {why}; cast or drop it first",
         field.name(),
-        field.data_type(),
+        dtype_name(field.data_type()),
     ))
 }
 
@@ -223,12 +226,23 @@ fn written_type(data_type: &DataType, top: &Field, depth: usize) -> Result<DataT
         T::List(f) | T::ListView(f) => T::List(inner(f)?),
         T::LargeList(f) | T::LargeListView(f) => T::LargeList(inner(f)?),
         T::FixedSizeList(f, n) => T::FixedSizeList(inner(f)?, *n),
-        T::Map(f, sorted) => T::Map(inner(f)?, *sorted),
+        T::Map(entries, sorted) => T::Map(Arc::new(map_entries(entries, top, depth)?), *sorted),
         T::Struct(fields) => T::Struct(fields.iter().map(inner).collect::<Result<Vec<_>>>()?.into()),
         T::Union(..) => return Err(refused(top, "it is a union")),
         T::Interval(_) => return Err(refused(top, "calendar intervals are read alike by no two readers")),
         other => other.clone(),
     })
+}
+
+/// The entries of a map, under the names that the format prescribes.
+fn map_entries(entries: &Field, top: &Field, depth: usize) -> Result<Field> {
+    let DataType::Struct(fields) = entries.data_type() else {
+        return Err(refused(top, "its entries are no pairs"));
+    };
+    let pair = fields.iter().zip(["key", "value"]);
+    let pair = pair.map(|(f, name)| Ok(Arc::new(written_field(f, top, depth + 1)?.with_name(name))));
+    let pair = pair.collect::<Result<Vec<_>>>()?;
+    Ok(Field::new("key_value", DataType::Struct(pair.into()), false))
 }
 
 /// Refuses values that the cast to the written type would change without a word.

@@ -6,10 +6,10 @@ use arrow::array::*;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float16Type, Int32Type, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::*;
-use crate::context::Options;
+use crate::options::Options;
 use crate::piece::Ordinal;
 use crate::sink::Mode;
 
@@ -149,7 +149,7 @@ fn what_parquet_cannot_hold_is_refused_by_name() {
     let refused =
         |batch: RecordBatch| write(&path, &[batch], &ParquetOptions::default()).expect_err("refused").to_string();
     let empty: ArrayRef = Arc::new(StructArray::new_empty_fields(2, None));
-    assert!(refused(one("s", empty)).starts_with("column `s`: Parquet has no type for Struct"), "an empty struct");
+    assert!(refused(one("s", empty)).starts_with("column `s`: Parquet has no type for struct"), "an empty struct");
     let interval: ArrayRef = Arc::new(IntervalYearMonthArray::from(vec![1]));
     assert!(refused(one("i", interval)).starts_with("column `i`: "));
     let none = batch::without_columns(Arc::new(Schema::empty()), 3).expect("rows alone");
@@ -197,7 +197,8 @@ fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
 fn row_groups_end_by_rows_and_by_bytes() {
     let (_dir, path) = out();
     let batches: Vec<_> = (0..10).map(|i| numbers(i * 1000..(i + 1) * 1000)).collect();
-    let sizes = |metadata: &ParquetMetaData| metadata.row_groups().iter().map(|g| g.num_rows()).collect::<Vec<_>>();
+    let sizes =
+        |metadata: &ParquetMetaData| metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect::<Vec<_>>();
     let whole = concat_batches(&batches[0].schema(), &batches).expect("one schema");
     let by_rows = ParquetOptions { row_group_size: 3300, ..ParquetOptions::default() };
     write(&path, &batches, &by_rows).expect("written");
@@ -277,4 +278,8 @@ fn text_views_are_written_as_text() {
     assert_eq!(view, DataType::Utf8);
     let seconds = back.schema().field_with_name("ts_s").expect("is there").data_type().clone();
     assert_eq!(seconds, DataType::Timestamp(TimeUnit::Millisecond, None));
+    for name in ["list", "struct", "dictionary", "ts_tz", "duration", "decimal", "null"] {
+        let (want, got) = (everything().schema(), back.schema());
+        assert_eq!(got.field_with_name(name).expect("is there"), want.field_with_name(name).expect("is there"));
+    }
 }

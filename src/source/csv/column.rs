@@ -164,13 +164,10 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
             let (precision, scale) = (*precision, *scale);
             by.number::<Decimal128Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale))
         }
-        DataType::Date32 => by.temporal::<Date32Type>(
-            |text| time::date(text),
-            |text, writing| {
-                let moment = writing.moment(text)?;
-                (!moment.timed).then(|| i32::try_from(moment.seconds.div_euclid(86_400)).ok())?
-            },
-        ),
+        DataType::Date32 => by.temporal::<Date32Type>(time::date, |text, writing| {
+            let moment = writing.moment(text)?;
+            (!moment.timed).then(|| i32::try_from(moment.seconds.div_euclid(86_400)).ok())?
+        }),
         DataType::Time32(TimeUnit::Second) => by.time_of_day::<Time32SecondType>(1_000_000_000),
         DataType::Time32(TimeUnit::Millisecond) => by.time_of_day::<Time32MillisecondType>(1_000_000),
         DataType::Time64(TimeUnit::Microsecond) => by.time_of_day::<Time64MicrosecondType>(1_000),
@@ -408,21 +405,18 @@ where
             if value.is_err() && !bad(row) {
                 return;
             }
-            match value {
-                Ok(Some(value)) => {
-                    self.values.push(value);
-                    self.valid.run += 1;
-                }
-                _ => {
-                    self.values.push(T::Native::default());
-                    self.valid.null();
-                }
+            if let Ok(Some(value)) = value {
+                self.values.push(value);
+                self.valid.run += 1;
+            } else {
+                self.values.push(T::Native::default());
+                self.valid.null();
             }
         }
     }
 
     fn finish(&mut self) -> Result<ArrayRef> {
-        let values = ScalarBuffer::from(std::mem::take(&mut self.values));
+        let values = ScalarBuffer::from(snug(std::mem::take(&mut self.values)));
         let array = PrimitiveArray::<T>::try_new(values, self.valid.finish())?;
         Ok(Arc::new(array.with_data_type(self.by.dtype.clone())))
     }
@@ -509,14 +503,19 @@ impl<T: ByteArrayType> Fill for Text<T> {
     }
 
     fn finish(&mut self) -> Result<ArrayRef> {
-        let mut values = std::mem::take(&mut self.values);
-        if values.capacity() > values.len() / 8 * 9 + 64 {
-            values.shrink_to_fit();
-        }
-        let offsets = std::mem::replace(&mut self.offsets, vec![T::Offset::default()]);
+        let values = snug(std::mem::take(&mut self.values));
+        let offsets = snug(std::mem::replace(&mut self.offsets, vec![T::Offset::default()]));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         Ok(Arc::new(GenericByteArray::<T>::try_new(offsets, Buffer::from_vec(values), self.valid.finish())?))
     }
+}
+
+/// Gives back room beyond an eighth of what is used: a batch may be held for long.
+fn snug<T>(mut values: Vec<T>) -> Vec<T> {
+    if values.capacity() > values.len() / 8 * 9 + 64 {
+        values.shrink_to_fit();
+    }
+    values
 }
 
 /// A column that is made of another.

@@ -312,13 +312,11 @@ impl Cutter {
         if let Some(lease) = &mut self.lease {
             lease.resize(self.buffer.capacity())?;
         }
-        match failed {
-            Some(e) => Err(own(&self.name, e)),
-            None => {
-                self.short = short;
-                Ok(short)
-            }
+        if let Some(e) = failed {
+            return Err(own(&self.name, e));
         }
+        self.short = short;
+        Ok(short)
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {

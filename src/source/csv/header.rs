@@ -84,7 +84,7 @@ pub(super) fn distinct(names: Vec<String>) -> Vec<String> {
 /// `names` with the first of them replaced by `new`.
 ///
 /// # Errors
-/// [`Error::Value`] if there are more new names than columns, or a name comes twice.
+/// [`Error::Value`] if there are more new names than columns, or two columns end up with one name.
 pub(super) fn renamed(mut names: Vec<String>, new: Option<&[String]>) -> Result<Vec<String>> {
     let new = new.unwrap_or_default();
     if new.len() > names.len() {
@@ -97,7 +97,7 @@ pub(super) fn renamed(mut names: Vec<String>, new: Option<&[String]>) -> Result<
     names[..new.len()].clone_from_slice(new);
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
-        Some(twice) => Err(Error::Value(format!("`new_columns` makes two columns of the name `{twice}`"))),
+        Some(twice) => Err(Error::Value(format!("two columns have the name `{twice}`; expected names that differ"))),
         None => Ok(names),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Run {
     cuts: Mutex<Cuts>,
     /// Bytes that a row takes beside its text.
     fixed: usize,
+    /// Bytes that a batch takes whatever its rows are: buffers are rounded up, a dictionary begins with some room.
+    beside: usize,
     /// Rows of a block.
     block: usize,
 }
@@ -62,13 +64,17 @@ impl Run {
     ) -> Self {
         let name = format!("csv {}", file.name);
         let fixed = schema.fields().iter().map(|f| fixed_bytes(f.data_type())).sum();
+        let begins = |d: &DataType| if matches!(d, DataType::Dictionary(..)) { 16 << 10 } else { 256 };
+        let beside = schema.fields().iter().map(|f| begins(f.data_type())).sum();
         let block = (INDEX / (8 * file.names.len().max(1))).clamp(1, 1024);
         let (holder, counters) = (context.memory.holder(&name, None), context.stats.stage(name));
-        Self { file, columns, schema, limit, holder, counters, cuts: Mutex::new(cuts), fixed, block }
+        Self { file, columns, schema, limit, holder, counters, cuts: Mutex::new(cuts), fixed, beside, block }
     }
 
     fn cut(&self, cuts: &mut Cuts, context: &Context) -> Result<Option<Cut>> {
-        if self.limit.is_some_and(|limit| cuts.given >= limit) {
+        // Where bad records are left out, nobody knows yet how many rows were given.
+        let limit = self.limit.filter(|_| self.file.on_error == OnError::Raise);
+        if limit.is_some_and(|limit| cuts.given >= limit) {
             return Ok(None);
         }
         if let Some(mut cut) = cuts.kept.pop_front() {
@@ -103,6 +109,9 @@ impl Run {
 impl Pieces for Run {
     fn next(&self, context: &Arc<Context>) -> Result<Option<Piece>> {
         context.cancel.check()?;
+        if let Input::Live(live) = &self.file.input {
+            live.cancel_with(&context.cancel);
+        }
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(cut) = self.cut(&mut cuts, context)? else { return Ok(None) };
         cuts.given += cut.records;
@@ -112,7 +121,7 @@ impl Pieces for Run {
         // Text is copied once, into a buffer that may be twice as large while it grows.
         let need = rows
             .saturating_mul(self.fixed)
-            .saturating_add(2 * cut.bytes.len())
+            .saturating_add(2 * cut.bytes.len() + self.beside)
             .saturating_add(self.block.min(rows) * (8 * self.file.names.len() + 4));
         let lease = match cut.lease {
             Some(lease) => lease,
@@ -189,11 +198,16 @@ impl Iterator for Batches {
     type Item = Result<Held>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.batch();
-        if !matches!(batch, Ok(Some(_))) {
-            self.at = self.bytes.len();
+        loop {
+            let batch = self.batch();
+            match &batch {
+                // All of its records were left out.
+                Ok(Some(held)) if held.batch.num_rows() == 0 => continue,
+                Ok(Some(_)) => {}
+                _ => self.at = self.bytes.len(),
+            }
+            return batch.transpose();
         }
-        batch.transpose()
     }
 }
 
@@ -221,7 +235,7 @@ impl Batches {
             self.at = block.end;
             used += taken;
             if rows == 0 {
-                self.reserve(taken, most_rows);
+                self.reserve(taken, most_rows, most_bytes);
             }
             rows += self.block(rows, block.fault)?;
         }
@@ -231,14 +245,19 @@ impl Batches {
         self.finish(rows).map(Some)
     }
 
-    /// Makes room for the rows that the rest of the piece should hold, judged by the first block.
-    fn reserve(&mut self, taken: usize, most_rows: usize) {
-        let seen = self.splitter.rows();
+    /// Makes room for the rows that the batch should have, judged by its first block, which took `taken` bytes; no
+    /// more than were leased.
+    fn reserve(&mut self, taken: usize, most_rows: usize, most_bytes: usize) {
+        let fixed = self.run.fixed;
+        let seen = self.splitter.rows().max(1);
         let left = self.bytes.len() - self.at;
-        let per_row = (taken / seen.max(1)).saturating_sub(self.run.fixed).max(1);
-        let rows = seen + if left == 0 { 0 } else { left / per_row + left / per_row / 16 + 8 };
+        let text = (taken / seen).saturating_sub(fixed).max(1);
+        let likely = if left == 0 { seen } else { seen + left / text + left / text / 16 + 8 };
+        let beside = 2 * self.bytes.len() + self.run.beside;
+        let leased = self.lease.bytes().saturating_sub(beside) / fixed.max(1);
+        let rows = likely.min(most_rows).min(most_bytes / (fixed + text) + 8).min(leased.max(seen));
         for column in &mut self.columns {
-            column.reserve(rows.min(most_rows));
+            column.reserve(rows);
         }
     }
 

@@ -36,7 +36,7 @@ fn two(b: &[u8], at: usize) -> Option<u32> {
 fn days(year: u32, month: u32, day: u32) -> Option<i32> {
     const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let longest = *LENGTHS.get(month.wrapping_sub(1) as usize)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     if day == 0 || day > longest || (month == 2 && day == 29 && !leap) {
         return None;
     }
@@ -140,7 +140,7 @@ pub(super) fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
         TimeUnit::Microsecond => (1_000_000, 1_000),
         TimeUnit::Nanosecond => (1_000_000_000, 1),
     };
-    if nanos % nanos_per != 0 {
+    if !nanos.is_multiple_of(nanos_per) {
         return None;
     }
     seconds.checked_mul(per_second)?.checked_add(i64::from(nanos / nanos_per))

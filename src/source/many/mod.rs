@@ -164,14 +164,14 @@ impl Many {
     /// Makes the source of file `i`, with what it can do pushed into it.
     fn file(&self, i: usize) -> Result<Reading> {
         let source = if i == 0 { self.first.clone() } else { (self.open)(i, Some(&self.announced))? };
-        self.push_into(i, source)
+        self.push_into(i, &source)
     }
 
     fn name(&self, i: usize) -> &str {
         self.files.get(i).map_or("", |f| &f.name)
     }
 
-    fn push_into(&self, i: usize, source: Arc<dyn Source>) -> Result<Reading> {
+    fn push_into(&self, i: usize, source: &Arc<dyn Source>) -> Result<Reading> {
         let found = source.schema();
         let name = self.name(i);
         self.check_names(&found, name)?;
@@ -230,7 +230,7 @@ impl Many {
             return Ok(self.schema.clone());
         }
         let mut fields: Vec<Arc<Field>> = self.schema.fields().iter().cloned().collect();
-        for column in self.pick(residual).iter().flat_map(|p| p.columns()) {
+        for column in self.pick(residual).iter().flat_map(Expr::columns) {
             if !fields.iter().any(|f| *f.name() == column) {
                 fields.push(Arc::new(self.announced.field_with_name(&column)?.clone()));
             }
@@ -299,7 +299,7 @@ impl Source for Many {
                 many.predicates.push((predicate.clone(), false));
             }
         }
-        let first = many.push_into(0, self.first.clone())?;
+        let first = many.push_into(0, &self.first)?;
         for (k, at) in handed_on {
             let counted_on = first.exact.get(at).copied().unwrap_or(false);
             exact[k] = counted_on;

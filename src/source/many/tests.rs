@@ -1,7 +1,7 @@
 //! Files that the tests make up, a piece a batch.
 
 use super::*;
-use crate::context::Options;
+use crate::options::Options;
 use crate::memory::Lease;
 use crate::piece::{Held, Ordinal, Piece, Pull};
 use arrow::array::{Int32Array, Int64Array};
