@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
-from collections.abc import Callable
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -16,6 +16,9 @@ import pytest
 
 from stream import Batch, Column
 from stream.exceptions import FormatError, SchemaError, StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVERYTHING = {
     "int": [1, None, -3],

@@ -117,9 +117,9 @@ def _from_numpy(name: str, value: Any) -> RawColumn:
     kind, bits = array.dtype.kind, array.dtype.itemsize * 8
     if kind == "b":
         return RawColumn.from_buffer(name, array.view("u1"), "bool")
-    if kind == "f" and bits == 16:  # noqa: PLR2004
+    if kind == "f" and bits == 16:
         return RawColumn.from_buffer(name, array.view("u2"), "float16")
-    if kind in "iuf" and bits <= 64:  # noqa: PLR2004
+    if kind in "iuf" and bits <= 64:
         return RawColumn.from_buffer(name, array, "plain")
     if kind in "OSUT":
         return RawColumn.from_values(name, array.tolist())

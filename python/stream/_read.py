@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FORMATS = ("parquet", "csv")
 
 
-def read(source: Any, *, format: str | None = None, **options: Any) -> Stream:  # noqa: A002
+def read(source: Any, *, format: str | None = None, **options: Any) -> Stream:
     """Read files in the format that `format`, else the extension, else the first bytes tell.
 
     Parameters
@@ -264,11 +264,14 @@ def _stream(source: Any, kind: str | None, arguments: dict[str, Any]) -> Stream:
 
 
 def run_options(
+    *,
     memory_limit: Any = "auto",
     threads: Any = None,
     prefetch: Any = None,
     temp_dir: Any = None,
     max_temp_bytes: Any = None,
+    batch_size: Any = None,
+    batch_bytes: Any = None,
 ) -> dict[str, Any]:
     """Return the run options that were given, made plain for Rust."""
     options: dict[str, Any] = {}
@@ -282,6 +285,10 @@ def run_options(
         options["temp_dir"] = _convert.path(temp_dir)
     if max_temp_bytes is not None:
         options["max_temp_bytes"] = _convert.size("max_temp_bytes", max_temp_bytes)
+    if batch_size is not None:
+        options["batch_size"] = _a.count("batch_size", batch_size, 1)
+    if batch_bytes is not None:
+        options["batch_bytes"] = _convert.size("batch_bytes", batch_bytes)
     return options
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from stream import _arguments as _a
 from stream import _convert
 from stream._batch import Batch, as_tuples
+from stream._expr import Expr, lit
 from stream._internal import RawBatch, schema_pairs
 from stream._report import Report, Stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
-    from typing import Any, NoReturn, Self
+    from typing import Any, NoReturn, Self, TypeVar
 
     import pandas as pd
     import polars as pl
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from stream import _internal
     from stream._dtypes import Schema
+
+    _R = TypeVar("_R")
 
 _ELSEWHERE = {
     "agg_batches": "agg",
@@ -152,7 +155,7 @@ class Stream:
         >>> s.filter("x > 1").filter(lambda batch: batch["x"] != 2).to_pylist()
         [{'x': 4}]
         """
-        functions = [p for p in predicates if callable(p) and not isinstance(p, _a.Expr)]
+        functions = [p for p in predicates if callable(p) and not isinstance(p, Expr)]
         plan = self._plan
         exprs = _a.predicates("filter", [p for p in predicates if p not in functions] if functions else predicates)
         if exprs:
@@ -237,7 +240,6 @@ class Stream:
         >>> s.fill_null(0).to_pylist(), s.fill_null({"y": "?"}).to_pylist()
         ([{'x': 1, 'y': 'a'}, {'x': 0, 'y': None}], [{'x': 1, 'y': 'a'}, {'x': None, 'y': '?'}])
         """
-        from stream._expr import Expr, lit
 
         def literal(value: Any) -> Expr:
             return value if isinstance(value, Expr) else lit(value)
@@ -395,6 +397,8 @@ class Stream:
         prefetch: int | None = None,
         temp_dir: Any = None,
         max_temp_bytes: int | str | None = None,
+        batch_size: int | None = None,
+        batch_bytes: int | str | None = None,
     ) -> Stream:
         """Set run options for the whole chain; what is not given stays.
 
@@ -410,6 +414,8 @@ class Stream:
             Where to spill.
         max_temp_bytes
             The most bytes to spill.
+        batch_size, batch_bytes
+            The most rows and bytes of a batch, as a reader takes them.
 
         Examples
         --------
@@ -420,7 +426,16 @@ class Stream:
         """
         from stream._read import run_options
 
-        return Stream._of(self._plan.options(run_options(memory_limit, threads, prefetch, temp_dir, max_temp_bytes)))
+        given = run_options(
+            memory_limit=memory_limit,
+            threads=threads,
+            prefetch=prefetch,
+            temp_dir=temp_dir,
+            max_temp_bytes=max_temp_bytes,
+            batch_size=batch_size,
+            batch_bytes=batch_bytes,
+        )
+        return Stream._of(self._plan.options(given))
 
     # ----------------------------------------------------------------------------------------------- consuming
 
@@ -851,7 +866,7 @@ class Rows:
         raise NotImplementedError("state_dict() is not built yet")
 
 
-def _rows_of(run: _internal.Run, as_tuples: bool) -> Any:
+def _rows_of(run: _internal.Run, as_tuples: bool) -> Generator[Any, None, None]:
     """Rows, made 1,024 at a time: many enough to be cheap, few enough to be small."""
     try:
         while (raw := run.next()) is not None:
@@ -874,7 +889,7 @@ def _mask_of(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], _internal.RawCo
     return _named(mask, fn)
 
 
-def _named(stage: Any, fn: object) -> Any:
+def _named(stage: Callable[[RawBatch], _R], fn: object) -> Callable[[RawBatch], _R]:
     """Give a stage the name of the caller's function, by which `explain` and errors call it."""
     stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
     return stage
