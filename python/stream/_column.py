@@ -339,6 +339,12 @@ class Column:
     def __pow__(self, other: Any) -> Column:
         return self._at_once(lambda a, b: a**b, other)
 
+    def __rpow__(self, other: Any) -> Column:
+        return self._at_once(lambda a, b: b**a, other)
+
+    def __abs__(self) -> Column:
+        return self.abs()
+
     def __neg__(self) -> Column:
         return self._at_once(lambda a: -a)
 
@@ -356,6 +362,12 @@ class Column:
 
     def __ror__(self, other: Any) -> Column:
         return self._at_once(lambda a, b: b | a, other)
+
+    def __xor__(self, other: Any) -> Column:
+        return self._at_once(lambda a, b: a ^ b, other)
+
+    def __rxor__(self, other: Any) -> Column:
+        return self._at_once(lambda a, b: b ^ a, other)
 
     def __eq__(self, other: object) -> Column:  # type: ignore[override]
         return self._at_once(lambda a, b: a == b, other)
@@ -412,14 +424,14 @@ class Column:
         values = list(values)
         return self._at_once(lambda a: a.is_in(values))
 
-    def is_between(self, lower: Any, upper: Any, *args: Any, **kwargs: Any) -> Column:
-        """Return where values lie between two bounds, as `Expr.is_between` does.
+    def is_between(self, lower: Any, upper: Any, closed: Any = "both") -> Column:
+        """Return where values lie between two bounds; `closed` is ``"both"``, ``"left"``, ``"right"`` or ``"none"``.
 
         >>> from stream import Column
         >>> Column([1, 5, 9]).is_between(1, 5).to_pylist()
         [True, True, False]
         """
-        return self._at_once(lambda a, low, high: a.is_between(low, high, *args, **kwargs), lower, upper)
+        return self._at_once(lambda a, low, high: a.is_between(low, high, closed), lower, upper)
 
     def fill_null(self, value: Any) -> Column:
         """Return the values with nulls replaced: by a value, or by those of a column of the same length.
@@ -502,14 +514,14 @@ class Column:
         """
         return self._at_once(lambda a: a.sqrt())
 
-    def log(self, *args: Any) -> Column:
-        """Return the logarithms, as `Expr.log` does.
+    def log(self, base: float | None = None) -> Column:
+        """Return the logarithms, natural ones without a base.
 
         >>> from stream import Column
         >>> Column([1.0]).log().to_pylist()
         [0.0]
         """
-        return self._at_once(lambda a: a.log(*args))
+        return self._at_once(lambda a: a.log(base))
 
     def exp(self) -> Column:
         """Return e to the power of each number.
@@ -529,14 +541,14 @@ class Column:
         """
         return self._at_once(lambda a, b: a.pow(b), exponent)
 
-    def clip(self, *args: Any, **kwargs: Any) -> Column:
-        """Return the numbers with what lies beyond the bounds set to them, as `Expr.clip` does.
+    def clip(self, lower_bound: Any = None, upper_bound: Any = None) -> Column:
+        """Return the numbers with what lies beyond a bound set to it.
 
         >>> from stream import Column
         >>> Column([-1, 1, 5]).clip(0, 3).to_pylist()
         [0, 1, 3]
         """
-        return self._at_once(lambda a: a.clip(*args, **kwargs))
+        return self._at_once(lambda a: a.clip(lower_bound, upper_bound))
 
     # ------------------------------------------------------------------------------------------- one value of all
 
@@ -601,6 +613,78 @@ class Column:
         False
         """
         return self._aggregate("all")
+
+    def count(self) -> int:
+        """Return how many values are not null.
+
+        >>> from stream import Column
+        >>> Column([1, None]).count()
+        1
+        """
+        return int(self._aggregate("count"))
+
+    def n_unique(self) -> int:
+        """Return how many different values there are; null is one.
+
+        >>> from stream import Column
+        >>> Column([1, 1, None]).n_unique()
+        2
+        """
+        return int(self._aggregate("n_unique"))
+
+    def first(self) -> Any:
+        """Return the first value.
+
+        >>> from stream import Column
+        >>> Column([3, 1]).first()
+        3
+        """
+        return self._aggregate("first")
+
+    def last(self) -> Any:
+        """Return the last value.
+
+        >>> from stream import Column
+        >>> Column([3, 1]).last()
+        1
+        """
+        return self._aggregate("last")
+
+    def std(self, ddof: int = 1) -> Any:
+        """Return the standard deviation; None where there are too few values.
+
+        >>> from stream import Column
+        >>> Column([1, 3]).std(ddof=0)
+        1.0
+        """
+        return self._aggregate("std", ddof)
+
+    def var(self, ddof: int = 1) -> Any:
+        """Return the variance; None where there are too few values.
+
+        >>> from stream import Column
+        >>> Column([1, 3]).var()
+        2.0
+        """
+        return self._aggregate("var", ddof)
+
+    def median(self) -> Any:
+        """Return the median; None where there is no value.
+
+        >>> from stream import Column
+        >>> Column([1, 2, 9]).median()
+        2.0
+        """
+        return self._aggregate("median")
+
+    def quantile(self, quantile: float, interpolation: Any = "nearest") -> Any:
+        """Return the value below which a share of the values lies.
+
+        >>> from stream import Column
+        >>> Column([1, 2, 9]).quantile(0.5)
+        2.0
+        """
+        return self._aggregate("quantile", quantile, interpolation)
 
     # below all that is annotated with the builtin of this name
     @property
