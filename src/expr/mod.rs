@@ -503,6 +503,10 @@ impl<'a> Iterator for Walk<'a> {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
+mod end_to_end;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
