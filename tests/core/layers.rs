@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("expr", &["batch", "dtype", "error"]),
     ("piece", &["batch", "memory", "context", "expr", "error"]),
     ("source", &["piece", "batch", "fit", "memory", "context", "expr", "format", "dtype", "error"]),
-    ("sink", &["piece", "batch", "keys", "memory", "spill", "context", "format", "error"]),
+    ("sink", &["piece", "batch", "keys", "memory", "spill", "context", "format", "dtype", "error"]),
     ("stage", &["piece", "batch", "fit", "call", "keys", "memory", "spill", "context", "expr", "dtype", "error"]),
     ("plan", &["piece", "expr", "format", "dtype", "batch", "call", "options", "error"]),
     (
