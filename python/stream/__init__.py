@@ -12,8 +12,9 @@ from stream import exceptions
 from stream._batch import Batch
 from stream._column import Column
 from stream._dtypes import DType, Schema
-from stream._expr import Expr, coalesce, col, concat_str, from_epoch, len, lit, when
-from stream._internal import __version__
+from stream._expr import Expr, coalesce, col, concat_str, from_epoch, lit, when
+from stream._expr import len as len  # not in __all__, where it would hide the builtin
+from stream._internal import __version__ as __version__
 from stream._read import concat, from_arrow, memory, read, read_csv, read_parquet
 from stream._report import Report, Stats
 from stream._stream import Batches, Rows, Stream

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from stream._dtypes import DType
     from stream._expr import Expr
+    from stream._internal import DType
 
 
 class Column:
@@ -66,9 +66,7 @@ class Column:
     @property
     def dtype(self) -> DType:
         """The type of its values; equals its name: ``column.dtype == "int64"``."""
-        from stream._dtypes import DType
-
-        return DType(self._raw_column.dtype)
+        return self._raw_column.dtype
 
     @property
     def null_count(self) -> int:
@@ -179,9 +177,7 @@ class Column:
                 return self._filled(array, nulls)
             return array.copy() if writable else array
         if not (copy or writable or nulls is not None):
-            raise ValueError(
-                f"column `{self.name}` is `{self.dtype}`, which NumPy has no view for; pass copy=True"
-            )
+            raise ValueError(f"column `{self.name}` is `{self.dtype}`, which NumPy has no view for; pass copy=True")
         array = self._copied()
         return self._filled(array, nulls) if has_nulls and nulls is not None else array
 
@@ -191,7 +187,7 @@ class Column:
         return str(self.dtype) not in ("bool", "date32")
 
     def _copied(self) -> np.ndarray[Any, Any]:
-        """A copy for a type without a view; nulls as whatever stands there, or ``None`` among objects."""
+        """Copy a type without a view; nulls as whatever stands there, or ``None`` among objects."""
         import numpy
 
         truth = self._raw_column.truth()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from stream import _arguments as _a
 from stream import _convert
 from stream._batch import Batch, as_tuples
-from stream._internal import RawBatch
+from stream._expr import Expr, lit
+from stream._internal import RawBatch, schema_pairs
 from stream._report import Report, Stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Self, TypeVar
 
     import pandas as pd
     import polars as pl
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from stream import _internal
     from stream._dtypes import Schema
+
+    _R = TypeVar("_R")
 
 _ELSEWHERE = {
     "agg_batches": "agg",
@@ -99,7 +102,7 @@ class Stream:
         """Names and dtypes of the rows that come out, in column order."""
         from stream._dtypes import Schema
 
-        return Schema._of(self._plan.schema())
+        return Schema(self._plan.schema())
 
     @property
     def columns(self) -> list[str]:
@@ -152,7 +155,7 @@ class Stream:
         >>> s.filter("x > 1").filter(lambda batch: batch["x"] != 2).to_pylist()
         [{'x': 4}]
         """
-        functions = [p for p in predicates if callable(p) and not isinstance(p, _a.Expr)]
+        functions = [p for p in predicates if callable(p) and not isinstance(p, Expr)]
         plan = self._plan
         exprs = _a.predicates("filter", [p for p in predicates if p not in functions] if functions else predicates)
         if exprs:
@@ -227,9 +230,7 @@ class Stream:
         >>> s.cast({"x": "float32"}).to_pydict()["x"]
         [1.0, 2.0, 3.0]
         """
-        from stream._dtypes import Schema
-
-        return Stream._of(self._plan.cast(Schema(dtypes)._raw))
+        return Stream._of(self._plan.cast(schema_pairs(dtypes)))
 
     def fill_null(self, value: Any) -> Stream:
         """Replace nulls: by one value in the columns whose type holds it, or by a dict name → value.
@@ -239,7 +240,6 @@ class Stream:
         >>> s.fill_null(0).to_pylist(), s.fill_null({"y": "?"}).to_pylist()
         ([{'x': 1, 'y': 'a'}, {'x': 0, 'y': None}], [{'x': 1, 'y': 'a'}, {'x': None, 'y': '?'}])
         """
-        from stream._expr import Expr, lit
 
         def literal(value: Any) -> Expr:
             return value if isinstance(value, Expr) else lit(value)
@@ -349,9 +349,14 @@ class Stream:
         """
         _a.function("map", fn)
         _a.not_built(concurrency=(concurrency, 1), executor=(executor, "threads"), ordered=(ordered, True))
+
         def mapped(raw: RawBatch) -> RawBatch | None:
             result = fn(Batch._of(raw))
-            return None if result is None else _convert.batch(result, "map: the function must return (or None to drop the batch)")
+            return (
+                None
+                if result is None
+                else _convert.batch(result, "map: the function must return (or None to drop the batch)")
+            )
 
         return Stream._of(self._plan.map(_named(mapped, fn), schema))
 
@@ -392,6 +397,8 @@ class Stream:
         prefetch: int | None = None,
         temp_dir: Any = None,
         max_temp_bytes: int | str | None = None,
+        batch_size: int | None = None,
+        batch_bytes: int | str | None = None,
     ) -> Stream:
         """Set run options for the whole chain; what is not given stays.
 
@@ -407,6 +414,8 @@ class Stream:
             Where to spill.
         max_temp_bytes
             The most bytes to spill.
+        batch_size, batch_bytes
+            The most rows and bytes of a batch, as a reader takes them.
 
         Examples
         --------
@@ -417,9 +426,16 @@ class Stream:
         """
         from stream._read import run_options
 
-        return Stream._of(
-            self._plan.options(run_options(memory_limit, threads, prefetch, temp_dir, max_temp_bytes))
+        given = run_options(
+            memory_limit=memory_limit,
+            threads=threads,
+            prefetch=prefetch,
+            temp_dir=temp_dir,
+            max_temp_bytes=max_temp_bytes,
+            batch_size=batch_size,
+            batch_bytes=batch_bytes,
         )
+        return Stream._of(self._plan.options(given))
 
     # ----------------------------------------------------------------------------------------------- consuming
 
@@ -478,7 +494,9 @@ class Stream:
         import pyarrow
 
         run, raws = self._gathered("to_arrow")
-        return pyarrow.Table.from_batches([pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run)))
+        return pyarrow.Table.from_batches(
+            [pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run))
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """Return everything as a ``pandas.DataFrame``; refused beyond `memory_limit` of Arrow bytes.
@@ -501,7 +519,9 @@ class Stream:
         import polars
 
         run, raws = self._gathered("to_polars")
-        return polars.concat([polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))])
+        return polars.concat(
+            [polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))]
+        )
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """Return everything as a list of dicts.
@@ -567,7 +587,7 @@ class Stream:
         from stream._display import text_of
 
         title, names, dtypes, _, _ = Batch._of(shown)._shown(0)
-        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))
+        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))  # noqa: T201
 
     def __arrow_c_schema__(self) -> object:
         """Return the schema by Arrow's PyCapsule interface."""
@@ -726,7 +746,7 @@ class Batches:
     --------
     >>> import stream
     >>> with iter(stream.from_arrow(stream.Batch({"x": [1, 2]}))) as batches:
-    ...     print(batches.schema.names, next(batches)["x"].sum())
+    ...     print(list(batches.schema), next(batches)["x"].sum())
     ['x'] 3
     """
 
@@ -760,7 +780,7 @@ class Batches:
         """Stop the run: no thread, file or memory is left. Closing twice does nothing."""
         self._run.close()
 
-    def __enter__(self) -> Batches:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -773,7 +793,7 @@ class Batches:
         """Names and dtypes of every batch."""
         from stream._dtypes import Schema
 
-        return Schema._of(self._run.schema())
+        return Schema(self._run.schema())
 
     @property
     def stats(self) -> Stats:
@@ -823,7 +843,7 @@ class Rows:
         self._rows.close()
         self._batches.close()
 
-    def __enter__(self) -> Rows:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -846,7 +866,7 @@ class Rows:
         raise NotImplementedError("state_dict() is not built yet")
 
 
-def _rows_of(run: _internal.Run, as_tuples: bool) -> Any:
+def _rows_of(run: _internal.Run, as_tuples: bool) -> Generator[Any, None, None]:
     """Rows, made 1,024 at a time: many enough to be cheap, few enough to be small."""
     try:
         while (raw := run.next()) is not None:
@@ -869,7 +889,7 @@ def _mask_of(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], _internal.RawCo
     return _named(mask, fn)
 
 
-def _named(stage: Any, fn: object) -> Any:
+def _named(stage: Callable[[RawBatch], _R], fn: object) -> Callable[[RawBatch], _R]:
     """Give a stage the name of the caller's function, by which `explain` and errors call it."""
     stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
     return stage
@@ -880,7 +900,7 @@ def _as_code(instead: str) -> str:
 
 
 def _given(**options: tuple[Any, Any]) -> dict[str, Any]:
-    """The options that differ from their default: ``name=(value, default)``."""
+    """Keep the options that differ from their default: ``name=(value, default)``."""
     return {name: value for name, (value, default) in options.items() if value != default}
 
 
@@ -915,6 +935,10 @@ def _written(
     return Report(figures)
 
 
+_PAUSE = 0.1
+"""Seconds between two looks at the progress of a run."""
+
+
 def progress_of(progress: Any) -> Callable[..., object] | None:
     """Return what shows the progress of a run, given its figures; at most ten times a second.
 
@@ -931,7 +955,7 @@ def progress_of(progress: Any) -> Callable[..., object] | None:
 
     def shown(figures: dict[str, Any], done: bool = False) -> None:
         now = monotonic()
-        if now - last[0] < 0.1 and not done:
+        if now - last[0] < _PAUSE and not done:
             return
         last[0] = now
         stats = Stats(figures)
