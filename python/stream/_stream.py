@@ -1,19 +1,19 @@
-"""`Stream`, a description of rows, and what a run of it gives: `Batches` and `Rows`."""
+"""`Stream`: a description of rows."""
 
 from __future__ import annotations
 
 from stream import _arguments as _a
-from stream import _convert
+from stream import _callback, _convert
 from stream._batch import Batch, as_tuples
 from stream._expr import Expr, lit
 from stream._internal import RawBatch, schema_pairs
-from stream._report import Report, Stats
+from stream._run import Batches, Rows, progress_of
+from stream._write import checked_mode, given, listed, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from types import TracebackType
-    from typing import Any, NoReturn, Self, TypeVar
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
     import pandas as pd
     import polars as pl
@@ -21,44 +21,7 @@ if TYPE_CHECKING:
 
     from stream import _internal
     from stream._dtypes import Schema
-
-    _R = TypeVar("_R")
-
-_ELSEWHERE = {
-    "agg_batches": "agg",
-    "apply": "map",
-    "assign": "with_columns",
-    "astype": "cast",
-    "collect": "to_arrow(), to_polars(), to_pandas() or a `for` loop",
-    "collect_schema": "schema",
-    "drop_na": "drop_nulls",
-    "dropna": "drop_nulls",
-    "fetch": "head",
-    "fillna": "fill_null",
-    "height": "count()",
-    "iter_batches": "batches",
-    "iter_rows": "rows",
-    "iter_slices": "batches",
-    "lazy": "the Stream itself, which is lazy",
-    "map_batches": "map",
-    "num_rows": "count()",
-    "query": "filter",
-    "scan_csv": "stream.read_csv",
-    "scan_parquet": "stream.read_parquet",
-    "sink_csv": "write_csv",
-    "sink_parquet": "write_parquet",
-    "slice": "skip(n).head(n)",
-    "to_batches": "batches",
-    "to_csv": "write_csv",
-    "to_dict": "to_pydict",
-    "to_dicts": "to_pylist",
-    "to_parquet": "write_parquet",
-    "to_table": "to_arrow",
-    "where": "filter",
-    "with_column": "with_columns",
-    "with_row_count": "with_row_index",
-}
-"""Names that other libraries have for what is called otherwise here."""
+    from stream._report import Report
 
 
 class Stream:
@@ -91,9 +54,9 @@ class Stream:
         return made
 
     def __getattr__(self, name: str) -> Any:
-        if name in _ELSEWHERE:
-            raise AttributeError(f"a Stream has no `{name}`; use {_as_code(_ELSEWHERE[name])}")
-        raise AttributeError(f"a Stream has no `{name}`")
+        from stream._elsewhere import METHODS, instead
+
+        raise AttributeError(instead("a Stream", name, METHODS))
 
     # -------------------------------------------------------------------------------------------- what it is
 
@@ -161,7 +124,7 @@ class Stream:
         if exprs:
             plan = plan.filter(_a.raw_exprs(exprs))
         for fn in functions:
-            plan = plan.filter_map(_mask_of(fn))
+            plan = plan.filter_map(_callback.mask(fn))
         return Stream._of(plan)
 
     def filter_rows(self, fn: Callable[[dict[str, Any]], Any]) -> Stream:
@@ -173,11 +136,7 @@ class Stream:
         """
         _a.function("filter_rows", fn)
 
-        def mask(raw: RawBatch) -> _internal.RawColumn:
-            rows = raw.to_rows(0, raw.num_rows, False)
-            return _convert.column("mask", [bool(fn(row)) for row in rows])
-
-        return Stream._of(self._plan.filter_map(_named(mask, fn)))
+        return Stream._of(self._plan.filter_map(_callback.row_mask(fn)))
 
     def select(self, *exprs: Any, **named: Any) -> Stream:
         """Keep and make columns: names and expressions in their order, then named ones.
@@ -350,15 +309,7 @@ class Stream:
         _a.function("map", fn)
         _a.not_built(concurrency=(concurrency, 1), executor=(executor, "threads"), ordered=(ordered, True))
 
-        def mapped(raw: RawBatch) -> RawBatch | None:
-            result = fn(Batch._of(raw))
-            return (
-                None
-                if result is None
-                else _convert.batch(result, "map: the function must return (or None to drop the batch)")
-            )
-
-        return Stream._of(self._plan.map(_named(mapped, fn), schema))
+        return Stream._of(self._plan.map(_callback.mapped(fn), schema))
 
     def inspect(self, fn: Callable[[Batch], object]) -> Stream:
         """Call a function on every batch that passes; what it returns is ignored.
@@ -371,10 +322,7 @@ class Stream:
         """
         _a.function("inspect", fn)
 
-        def inspected(raw: RawBatch) -> None:
-            fn(Batch._of(raw))
-
-        return Stream._of(self._plan.inspect(_named(inspected, fn)))
+        return Stream._of(self._plan.inspect(_callback.inspected(fn)))
 
     def pipe(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these.
@@ -645,19 +593,19 @@ class Stream:
         >>> report.rows_out, stream.read("rows.parquet").count()
         (3, 3)
         """
-        options = _given(
+        options = given(
             compression=(compression, "zstd"),
             compression_level=(compression_level, None),
             row_group_size=(row_group_size, None),
             row_group_bytes=(_convert.size("row_group_bytes", row_group_bytes), None),
             statistics=(statistics, True),
-            bloom_filters=(_listed(bloom_filters), []),
+            bloom_filters=(listed(bloom_filters), []),
             dictionary=(dictionary, True),
             page_checksums=(page_checksums, True),
-            sorted_by=(_listed(sorted_by), []),
-            mode=(_mode(mode), "overwrite"),
+            sorted_by=(listed(sorted_by), []),
+            mode=(checked_mode(mode), "overwrite"),
         )
-        return _written(self._plan.write_parquet, path, options, progress)
+        return written(self._plan.write_parquet, path, options, progress)
 
     def write_csv(
         self,
@@ -695,21 +643,22 @@ class Stream:
         >>> import stream
         >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
         >>> report = s.write_csv("rows.csv")
-        >>> print(open("rows.csv").read(), end="")
+        >>> from pathlib import Path
+        >>> print(Path("rows.csv").read_text(), end="")
         x,y
         1,a
         2,
         3,c
         """
-        options = _given(
+        options = given(
             delimiter=(delimiter, ","),
             quote_char=(quote_char, '"'),
             null_value=(null_value, ""),
             header=(header, True),
             compression=(compression, None),
-            mode=(_mode(mode), "overwrite"),
+            mode=(checked_mode(mode), "overwrite"),
         )
-        return _written(self._plan.write_csv, path, options, progress)
+        return written(self._plan.write_csv, path, options, progress)
 
     def write(self, path: Any, **options: Any) -> Report:
         """Write all rows in the format that the extension says; options are those of its ``write_*``.
@@ -737,232 +686,3 @@ class Stream:
             f"no format is known by the extension of `{_convert.path(path)}`; use .parquet, .csv (.gz, .zst), or call "
             "write_parquet() or write_csv()"
         )
-
-
-class Batches:
-    """A run: an iterator of `Batch`. Leaving it by ``break``, ``close()`` or ``with`` stops all its work.
-
-    Examples
-    --------
-    >>> import stream
-    >>> with iter(stream.from_arrow(stream.Batch({"x": [1, 2]}))) as batches:
-    ...     print(list(batches.schema), next(batches)["x"].sum())
-    ['x'] 3
-    """
-
-    __slots__ = ("__weakref__", "_progress", "_run")
-
-    _run: _internal.Run
-    _progress: Callable[..., object] | None
-
-    def __init__(self) -> None:
-        raise TypeError("a run is begun by iter(stream) or stream.batches()")
-
-    @classmethod
-    def _of(cls, run: _internal.Run, progress: Callable[..., object] | None = None) -> Batches:
-        made = object.__new__(cls)
-        made._run = run
-        made._progress = progress
-        return made
-
-    def __iter__(self) -> Batches:
-        return self
-
-    def __next__(self) -> Batch:
-        raw = self._run.next()
-        if self._progress is not None:
-            self._progress(self._run.stats(), raw is None)
-        if raw is None:
-            raise StopIteration
-        return Batch._of(raw)
-
-    def close(self) -> None:
-        """Stop the run: no thread, file or memory is left. Closing twice does nothing."""
-        self._run.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def schema(self) -> Schema:
-        """Names and dtypes of every batch."""
-        from stream._dtypes import Schema
-
-        return Schema(self._run.schema())
-
-    @property
-    def stats(self) -> Stats:
-        """What the run has done so far."""
-        return Stats(self._run.stats())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Not built yet."""
-        raise NotImplementedError("state_dict() is not built yet")
-
-    def __arrow_c_schema__(self) -> object:
-        """Return the schema by Arrow's PyCapsule interface."""
-        return self._run.arrow_schema()
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Return the rest of the run by Arrow's PyCapsule interface."""
-        return self._run.arrow_stream(requested_schema)
-
-    def __repr__(self) -> str:
-        return f"<Batches: {self.stats}>"
-
-
-class Rows:
-    """A run, row by row: an iterator of dicts or tuples.
-
-    >>> import stream
-    >>> with stream.from_arrow(stream.Batch({"x": [1, 2]})).rows() as rows:
-    ...     print(next(rows))
-    {'x': 1}
-    """
-
-    __slots__ = ("__weakref__", "_batches", "_rows")
-
-    def __init__(self, batches: Batches, as_tuples: bool) -> None:
-        self._batches = batches
-        self._rows = _rows_of(batches._run, as_tuples)
-
-    def __iter__(self) -> Iterator[Any]:
-        # the generator itself, so that a loop over it costs no call of ours a row
-        return self._rows
-
-    def __next__(self) -> Any:
-        return next(self._rows)
-
-    def close(self) -> None:
-        """Stop the run."""
-        self._rows.close()
-        self._batches.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def stats(self) -> Stats:
-        """What the run has done so far."""
-        return self._batches.stats
-
-    @property
-    def schema(self) -> Schema:
-        """Names and dtypes of the rows."""
-        return self._batches.schema
-
-    def state_dict(self) -> dict[str, Any]:
-        """Not built yet."""
-        raise NotImplementedError("state_dict() is not built yet")
-
-
-def _rows_of(run: _internal.Run, as_tuples: bool) -> Generator[Any, None, None]:
-    """Rows, made 1,024 at a time: many enough to be cheap, few enough to be small."""
-    try:
-        while (raw := run.next()) is not None:
-            for start in range(0, raw.num_rows, 1024):
-                yield from raw.to_rows(start, start + 1024, as_tuples)
-    finally:
-        run.close()
-
-
-def _mask_of(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], _internal.RawColumn]:
-    def mask(raw: RawBatch) -> _internal.RawColumn:
-        result = fn(Batch._of(raw))
-        if not _convert.is_array(result):
-            raise TypeError(
-                f"the function of filter returns a mask, a true or false for each row of the batch, "
-                f"found `{_convert.kind_of(result)}`; filter_rows() takes a function of a row"
-            )
-        return _convert.column("mask", result)
-
-    return _named(mask, fn)
-
-
-def _named(stage: Callable[[RawBatch], _R], fn: object) -> Callable[[RawBatch], _R]:
-    """Give a stage the name of the caller's function, by which `explain` and errors call it."""
-    stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
-    return stage
-
-
-def _as_code(instead: str) -> str:
-    return instead if " " in instead else f"`{instead}`"
-
-
-def _given(**options: tuple[Any, Any]) -> dict[str, Any]:
-    """Keep the options that differ from their default: ``name=(value, default)``."""
-    return {name: value for name, (value, default) in options.items() if value != default}
-
-
-def _listed(names: Any) -> list[str]:
-    """Column names: one, several or none."""
-    return [names] if isinstance(names, str) else _a.names("column lists", names or ())
-
-
-def _mode(mode: str) -> str:
-    if mode == "append":
-        raise NotImplementedError('`mode="append"` is not built yet; use "overwrite" or "error"')
-    if mode not in ("overwrite", "error"):
-        raise ValueError(f'`mode` must be "overwrite" or "error", found `{mode}`')
-    return mode
-
-
-def _target(path: Any) -> Any:
-    """Where a sink writes: the text of a path, or the binary file object itself."""
-    return path if _convert.binary_file(path, "wb") else _convert.path(path)
-
-
-def _written(
-    write: Callable[[Any, dict[str, Any]], dict[str, Any]], path: Any, options: dict[str, Any], progress: Any
-) -> Report:
-    """Run a sink."""
-    shown = progress_of(progress)
-    if shown is not None:
-        options["progress"] = shown
-    figures = write(_target(path), options)
-    if shown is not None:
-        shown(figures, True)
-    return Report(figures)
-
-
-_PAUSE = 0.1
-"""Seconds between two looks at the progress of a run."""
-
-
-def progress_of(progress: Any) -> Callable[..., object] | None:
-    """Return what shows the progress of a run, given its figures; at most ten times a second.
-
-    ``True`` rewrites one line on stderr; a function is called with `Stats`. The last figures are shown in any case.
-    """
-    if progress is None or progress is False:
-        return None
-    import sys
-    from time import monotonic
-
-    if progress is not True:
-        _a.function("progress", progress)
-    last = [0.0]
-
-    def shown(figures: dict[str, Any], done: bool = False) -> None:
-        now = monotonic()
-        if now - last[0] < _PAUSE and not done:
-            return
-        last[0] = now
-        stats = Stats(figures)
-        if progress is not True:
-            progress(stats)
-        elif sys.stderr is not None:
-            sys.stderr.write(f"\r\x1b[K{stats}" + ("\n" if done else ""))
-            sys.stderr.flush()
-
-    return shown
