@@ -87,6 +87,7 @@ pub fn run<T: Send + 'static>(
                 room: Condvar::new(),
             }),
             crew: Vec::new(),
+            asked: Instant::now(),
             ended: false,
         })
     }
@@ -326,6 +327,7 @@ impl<T: Send + 'static> Shared<T> {
 struct Exchange<T: Send + 'static> {
     shared: Arc<Shared<T>>,
     crew: Vec<JoinHandle<()>>,
+    asked: Instant,
     ended: bool,
 }
 
@@ -353,6 +355,15 @@ impl<T: Send + 'static> Exchange<T> {
         shared.room.notify_all();
         let mut state = shared.state();
         loop {
+            // workers that find nothing for the consumer still wake it: only the clock says when to look
+            if self.asked.elapsed() >= TICK {
+                self.asked = Instant::now();
+                drop(state);
+                shared.context.interrupted()?;
+                shared.context.cancel.check()?;
+                shared.room.notify_all();
+                state = shared.state();
+            }
             if let Some(slot) = state.slots.front_mut() {
                 if let Some(out) = slot.queue.pop_front() {
                     state.queued -= 1;
@@ -372,15 +383,7 @@ impl<T: Send + 'static> Exchange<T> {
             } else if state.exhausted {
                 return Ok(None);
             }
-            let (back, waited) = shared.ready.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
-            state = back;
-            if waited.timed_out() {
-                drop(state);
-                shared.context.interrupted()?;
-                shared.context.cancel.check()?;
-                shared.room.notify_all();
-                state = shared.state();
-            }
+            state = shared.ready.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -61,7 +61,7 @@ impl ParquetPieces {
         from: Option<&Place>,
         context: &Context,
     ) -> Result<Self> {
-        let counters = context.stats.stage(format!("parquet {}", source.name()));
+        let counters = context.stats.stage("parquet reader");
         counters.files.fetch_add(1, Relaxed);
         let all = source.layout.footer().num_row_groups();
         counters.add("row groups", source.groups.len() as u64);
