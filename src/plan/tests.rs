@@ -167,7 +167,11 @@ fn a_predicate_stops_at_what_makes_its_column_or_counts_rows() {
         (Verb::Drop(vec!["odd".into()]), 1),
     ] {
         let what = verb.describe();
-        let w = watched(vec![verb, Verb::Filter(vec![over("id", 17)]), Verb::Aggregate(vec![col("id").aggregate(Aggregate::Count)])]);
+        let w = watched(vec![
+            verb,
+            Verb::Filter(vec![over("id", 17)]),
+            Verb::Aggregate(vec![col("id").aggregate(Aggregate::Count)]),
+        ]);
         w.rows();
         assert_eq!(w.predicates().len(), expected, "{what}");
     }
