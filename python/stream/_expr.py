@@ -169,7 +169,9 @@ class Expr:
         raise TypeError(f"`{self._raw}` has no values to iterate; it describes a column")
 
     def __contains__(self, value: object) -> NoReturn:
-        raise TypeError(f"`in` cannot look into `{self._raw}`; use .is_in([…]), or .str.contains(…) for a part of a text")
+        raise TypeError(
+            f"`in` cannot look into `{self._raw}`; use .is_in([…]), or .str.contains(…) for a part of a text"
+        )
 
     def __repr__(self) -> str:
         return f"<Expr {self._raw}>"
@@ -589,11 +591,11 @@ class Then(Expr):
 
 def _condition(predicates: tuple[Any, ...]) -> Raw:
     if not predicates:
-        raise TypeError("when takes a condition, such as col(\"x\") > 0")
+        raise TypeError('when takes a condition, such as col("x") > 0')
     whole: Raw | None = None
     for one in predicates:
         if isinstance(one, str):
-            raise TypeError(f'when takes expressions, found `{one!r}`; write col({one!r}), or a comparison with it')
+            raise TypeError(f"when takes expressions, found `{one!r}`; write col({one!r}), or a comparison with it")
         whole = _raw(one) if whole is None else whole.binary("&", _raw(one))
     assert whole is not None
     return whole
