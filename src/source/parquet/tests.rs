@@ -136,3 +136,20 @@ fn a_page_beyond_the_limit_is_an_error_that_says_so() {
     let e = first.expect_err("too large");
     assert!(matches!(e, Error::MemoryLimit(_)), "{e}");
 }
+
+#[test]
+fn pages_that_do_not_fit_are_no_damage() {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|i| i * 7919 % 104_729)));
+    let batch = RecordBatch::try_from_iter((0..8).map(|i| (format!("c{i}"), column.clone()))).expect("eight columns");
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+    let source = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect("a Parquet file");
+    let context = Context::new(set(1, 0, 10, 1 << 20), || Ok(()));
+    let pieces = source.start(None, &context).expect("starts");
+    let e = exchange::rows(pieces, false, &context).next().expect("an error").expect_err("too many pages");
+    assert!(matches!(e, Error::MemoryLimit(_)), "{e:?}");
+    assert!(e.to_string().starts_with("x.parquet: row group 0: columns `c0` to"), "{e}");
+    assert!(e.to_string().contains("parquet pages needs"), "{e}");
+}
