@@ -106,7 +106,9 @@ def test_a_dictionary_column_stays_one() -> None:
 
 
 def test_slices_come_in_right() -> None:
-    table = pa.table({"x": list(range(100)), "t": [str(i) for i in range(100)], "l": [[i] * (i % 3) for i in range(100)]})
+    table = pa.table(
+        {"x": list(range(100)), "t": [str(i) for i in range(100)], "l": [[i] * (i % 3) for i in range(100)]}
+    )
     for start, length in ((0, 0), (3, 5), (63, 37), (99, 1)):
         part = table.slice(start, length)
         assert Batch(part).to_pylist() == part.to_pylist()
@@ -196,7 +198,16 @@ def _lists(offsets: list[int]) -> pa.Array:
         _lists([0, 9]),
         _lists([-1, 1]),
     ],
-    ids=["offsets fall", "offsets negative", "half a character", "not UTF-8", "key beyond", "key negative", "list beyond", "list negative"],
+    ids=[
+        "offsets fall",
+        "offsets negative",
+        "half a character",
+        "not UTF-8",
+        "key beyond",
+        "key negative",
+        "list beyond",
+        "list negative",
+    ],
 )
 def test_malformed_data_is_an_error(array: pa.Array) -> None:
     with pytest.raises(FormatError, match="malformed"):

@@ -95,9 +95,7 @@ def test_lists_nested_without_end_are_refused() -> None:
         Batch({"x": endless})
 
 
-@pytest.mark.parametrize(
-    "dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", ">i4", ">f8", "?"]
-)
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", ">i4", ">f8", "?"])
 def test_numpy_comes_in_with_its_dtype(dtype: str) -> None:
     values = np.array([0, 1, 2, 3, 4, 5], dtype)[::2]
     column = Column(values)
@@ -462,7 +460,9 @@ VALUES = st.one_of(
     st.lists(st.none() | st.datetimes(timezones=st.just(dt.UTC))),
     st.lists(st.none() | st.times()),
     st.lists(st.none() | st.timedeltas(dt.timedelta(-(10**8)), dt.timedelta(10**8))),
-    st.lists(st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**30), max_value=10**30)),
+    st.lists(
+        st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**30), max_value=10**30)
+    ),
     st.lists(st.none() | st.lists(st.none() | st.integers(-5, 5))),
 )
 
