@@ -42,7 +42,7 @@ class Schema(Mapping[str, DType]):
     _by_name: dict[str, DType]
 
     def __init__(self, schema: Any = ()) -> None:
-        self._raw = list(schema._raw) if isinstance(schema, Schema) else schema_pairs(schema)
+        self._raw = schema_pairs(schema)
         self._by_name = dict(self._raw)
 
     @classmethod

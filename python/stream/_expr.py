@@ -1,5 +1,8 @@
 """`Expr`: what is computed from columns; and the functions that begin one."""
 
+# the classes of this file are one thing: they reach into each other
+# ruff: noqa: SLF001
+
 from __future__ import annotations
 
 from stream._dtypes import DType
@@ -15,12 +18,12 @@ __all__ = ["Expr", "coalesce", "col", "concat_str", "from_epoch", "len", "lit", 
 
 
 def _raw(value: Any) -> Raw:
-    """The raw form of an expression, or of a plain value as a constant."""
+    """Return the raw form of an expression, or of a plain value as a constant."""
     return value._raw if isinstance(value, Expr) else Raw.lit(value)
 
 
 def _raw_column(value: Any) -> Raw:
-    """The same where a string is a column's name."""
+    """Return the same where a string is a column's name."""
     return Raw.col(value) if isinstance(value, str) else _raw(value)
 
 
@@ -169,7 +172,9 @@ class Expr:
         raise TypeError(f"`{self._raw}` has no values to iterate; it describes a column")
 
     def __contains__(self, value: object) -> NoReturn:
-        raise TypeError(f"`in` cannot look into `{self._raw}`; use .is_in([…]), or .str.contains(…) for a part of a text")
+        raise TypeError(
+            f"`in` cannot look into `{self._raw}`; use .is_in([…]), or .str.contains(…) for a part of a text"
+        )
 
     def __repr__(self) -> str:
         return f"<Expr {self._raw}>"
@@ -253,7 +258,7 @@ class Expr:
         return self._call("ceil")
 
     def abs(self) -> Expr:
-        """The number or duration without its sign."""
+        """Return the number or duration without its sign."""
         return self._call("abs")
 
     def sign(self) -> Expr:
@@ -261,15 +266,15 @@ class Expr:
         return self._call("sign")
 
     def sqrt(self) -> Expr:
-        """The square root; NaN of a negative number."""
+        """Return the square root; NaN of a negative number."""
         return self._call("sqrt")
 
     def log(self, base: float | None = None) -> Expr:
-        """The logarithm, natural without a base."""
+        """Return the logarithm, natural without a base."""
         return self._call("log", base)
 
     def exp(self) -> Expr:
-        """e to the power of the number."""
+        """Return e to the power of the number."""
         return self._call("exp")
 
     def pow(self, exponent: Any) -> Expr:
@@ -283,19 +288,19 @@ class Expr:
     # --------------------------------------------------------------------------------------------- aggregates
 
     def sum(self) -> Expr:
-        """The sum, for ``agg``: 0 of nothing; int64 or uint64 of integers, raising if it does not fit."""
+        """Return the sum, for ``agg``: 0 of nothing; int64 or uint64 of integers, raising if it does not fit."""
         return self._aggregate("sum")
 
     def mean(self) -> Expr:
-        """The mean, for ``agg``; null of nothing."""
+        """Return the mean, for ``agg``; null of nothing."""
         return self._aggregate("mean")
 
     def min(self) -> Expr:
-        """The smallest value, for ``agg``; NaN only if there is no other."""
+        """Return the smallest value, for ``agg``; NaN only if there is no other."""
         return self._aggregate("min")
 
     def max(self) -> Expr:
-        """The greatest value, for ``agg``; NaN only if there is no other."""
+        """Return the greatest value, for ``agg``; NaN only if there is no other."""
         return self._aggregate("max")
 
     def count(self) -> Expr:
@@ -311,27 +316,27 @@ class Expr:
         return self._aggregate("n_unique")
 
     def first(self) -> Expr:
-        """The first row's value, for ``agg``; null if it is null."""
+        """Return the first row's value, for ``agg``; null if it is null."""
         return self._aggregate("first")
 
     def last(self) -> Expr:
-        """The last row's value, for ``agg``; null if it is null."""
+        """Return the last row's value, for ``agg``; null if it is null."""
         return self._aggregate("last")
 
     def std(self, ddof: int = 1) -> Expr:
-        """The standard deviation, for ``agg``; null of fewer than ``ddof + 1`` values."""
+        """Return the standard deviation, for ``agg``; null of fewer than ``ddof + 1`` values."""
         return self._aggregate("std", ddof)
 
     def var(self, ddof: int = 1) -> Expr:
-        """The variance, for ``agg``; null of fewer than ``ddof + 1`` values."""
+        """Return the variance, for ``agg``; null of fewer than ``ddof + 1`` values."""
         return self._aggregate("var", ddof)
 
     def median(self) -> Expr:
-        """The median, for ``agg``. Holds 8 bytes a value."""
+        """Return the median, for ``agg``. Holds 8 bytes a value."""
         return self._aggregate("median")
 
     def quantile(self, quantile: float, interpolation: Any = "nearest") -> Expr:
-        """A quantile (0 to 1), for ``agg``. Holds 8 bytes a value.
+        """Return a quantile (0 to 1), for ``agg``. Holds 8 bytes a value.
 
         ``interpolation`` is "nearest", "lower", "higher", "midpoint" or "linear".
         """
@@ -366,7 +371,7 @@ class Expr:
 
 
 class StringMethods:
-    """``col("x").str``: methods of text.
+    r"""``col("x").str``: methods of text.
 
     Patterns are regular expressions of Rust's ``regex`` crate unless ``literal=True``.
 
@@ -374,7 +379,7 @@ class StringMethods:
     --------
     >>> from stream import Batch, col
     >>> name = Batch({"name": ["Ada Lovelace", None]})
-    >>> name.select(col("name").str.extract(r"^(\\w+)"))["name"].to_pylist()
+    >>> name.select(col("name").str.extract(r"^(\w+)"))["name"].to_pylist()
     ['Ada', None]
     """
 
@@ -384,11 +389,11 @@ class StringMethods:
         self._expr = expr
 
     def len_bytes(self) -> Expr:
-        """The length in bytes of UTF-8."""
+        """Return the length in bytes of UTF-8."""
         return self._expr._call("str.len_bytes")
 
     def len_chars(self) -> Expr:
-        """The length in characters."""
+        """Return the length in characters."""
         return self._expr._call("str.len_chars")
 
     def to_lowercase(self) -> Expr:
@@ -424,15 +429,15 @@ class StringMethods:
         return self._expr._call("str.replace_all", pattern, value, literal)
 
     def slice(self, offset: int, length: int | None = None) -> Expr:
-        """A part of the text, in characters; a negative offset counts from the end."""
+        """Return a part of the text, in characters; a negative offset counts from the end."""
         return self._expr._call("str.slice", offset, length)
 
     def split(self, by: str) -> Expr:
-        """The parts between separators, as a list; every character with ``""``."""
+        """Return the parts between separators, as a list; every character with ``""``."""
         return self._expr._call("str.split", by)
 
     def extract(self, pattern: str, group_index: int = 1) -> Expr:
-        """A group of the first match; null where the pattern is not found. Group 0 is the whole match."""
+        """Return a group of the first match; null where the pattern is not found. Group 0 is the whole match."""
         return self._expr._call("str.extract", pattern, group_index)
 
     def to_date(self, format: str | None = None, strict: bool = True) -> Expr:
@@ -475,67 +480,67 @@ class TemporalMethods:
         self._expr = expr
 
     def year(self) -> Expr:
-        """The year."""
+        """Return the year."""
         return self._expr._call("dt.year")
 
     def quarter(self) -> Expr:
-        """The quarter, 1 to 4."""
+        """Return the quarter, 1 to 4."""
         return self._expr._call("dt.quarter")
 
     def month(self) -> Expr:
-        """The month, 1 to 12."""
+        """Return the month, 1 to 12."""
         return self._expr._call("dt.month")
 
     def week(self) -> Expr:
-        """The week of ISO 8601, 1 to 53."""
+        """Return the week of ISO 8601, 1 to 53."""
         return self._expr._call("dt.week")
 
     def day(self) -> Expr:
-        """The day of the month, 1 to 31."""
+        """Return the day of the month, 1 to 31."""
         return self._expr._call("dt.day")
 
     def ordinal_day(self) -> Expr:
-        """The day of the year, 1 to 366."""
+        """Return the day of the year, 1 to 366."""
         return self._expr._call("dt.ordinal_day")
 
     def weekday(self) -> Expr:
-        """The day of the week: 1 is Monday, 7 Sunday."""
+        """Return the day of the week: 1 is Monday, 7 Sunday."""
         return self._expr._call("dt.weekday")
 
     def hour(self) -> Expr:
-        """The hour, 0 to 23."""
+        """Return the hour, 0 to 23."""
         return self._expr._call("dt.hour")
 
     def minute(self) -> Expr:
-        """The minute, 0 to 59."""
+        """Return the minute, 0 to 59."""
         return self._expr._call("dt.minute")
 
     def second(self) -> Expr:
-        """The second, 0 to 59."""
+        """Return the second, 0 to 59."""
         return self._expr._call("dt.second")
 
     def millisecond(self) -> Expr:
-        """The milliseconds of the second, 0 to 999."""
+        """Return the milliseconds of the second, 0 to 999."""
         return self._expr._call("dt.millisecond")
 
     def microsecond(self) -> Expr:
-        """The microseconds of the second, 0 to 999,999."""
+        """Return the microseconds of the second, 0 to 999,999."""
         return self._expr._call("dt.microsecond")
 
     def nanosecond(self) -> Expr:
-        """The nanoseconds of the second, 0 to 999,999,999."""
+        """Return the nanoseconds of the second, 0 to 999,999,999."""
         return self._expr._call("dt.nanosecond")
 
     def date(self) -> Expr:
-        """The date."""
+        """Return the date."""
         return self._expr._call("dt.date")
 
     def time(self) -> Expr:
-        """The time of day."""
+        """Return the time of day."""
         return self._expr._call("dt.time")
 
     def truncate(self, every: str) -> Expr:
-        """The start of the span that a value lies in: ``"15m"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"``."""
+        """Return the start of the span that a value lies in: ``"15m"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"``."""
         return self._expr._call("dt.truncate", every)
 
     def epoch(self, time_unit: str = "us") -> Expr:
@@ -589,18 +594,18 @@ class Then(Expr):
 
 def _condition(predicates: tuple[Any, ...]) -> Raw:
     if not predicates:
-        raise TypeError("when takes a condition, such as col(\"x\") > 0")
-    whole: Raw | None = None
+        raise TypeError('when takes a condition, such as col("x") > 0')
     for one in predicates:
         if isinstance(one, str):
-            raise TypeError(f'when takes expressions, found `{one!r}`; write col({one!r}), or a comparison with it')
-        whole = _raw(one) if whole is None else whole.binary("&", _raw(one))
-    assert whole is not None
+            raise TypeError(f"when takes expressions, found `{one!r}`; write col({one!r}), or a comparison with it")
+    whole, *others = map(_raw, predicates)
+    for other in others:
+        whole = whole.binary("&", other)
     return whole
 
 
 def col(name: str) -> Expr:
-    """A column, by name.
+    """Return a column, by name.
 
     Examples
     --------
@@ -614,7 +619,7 @@ def col(name: str) -> Expr:
 
 
 def lit(value: Any) -> Expr:
-    """A constant: None, bool, int, float, str, bytes, date, datetime, time, timedelta or Decimal.
+    """Return a constant: None, bool, int, float, str, bytes, date, datetime, time, timedelta or Decimal.
 
     Examples
     --------
@@ -642,7 +647,7 @@ def when(*predicates: Any) -> When:
 
 
 def coalesce(*exprs: Any) -> Expr:
-    """The first value of a row that is not null; a string is a column's name.
+    """Return the first value of a row that is not null; a string is a column's name.
 
     Examples
     --------
@@ -654,7 +659,7 @@ def coalesce(*exprs: Any) -> Expr:
 
 
 def concat_str(*exprs: Any, separator: str = "", ignore_nulls: bool = False) -> Expr:
-    """The values of a row joined as text; a string is a column's name.
+    """Return the values of a row joined as text; a string is a column's name.
 
     Null if one of them is, or without them where ``ignore_nulls``.
 
@@ -683,7 +688,7 @@ def from_epoch(column: Any, time_unit: str = "s") -> Expr:
 
 
 def len() -> Expr:
-    """The number of rows, for ``agg``.
+    """Return the number of rows, for ``agg``.
 
     Examples
     --------
@@ -696,12 +701,12 @@ def len() -> Expr:
 
 
 def predicate(text: str) -> Expr:
-    """A text predicate, such as ``"fare < 10 and zone like 'A%'"``, as the expression that it stands for."""
+    """Return a text predicate, such as ``"fare < 10 and zone like 'A%'"``, as the expression that it stands for."""
     return Expr._of(_predicate(text))
 
 
 def _flat(args: Iterable[Any]) -> Iterable[Any]:
-    """The arguments, lists among them opened."""
+    """Return the arguments, lists among them opened."""
     for arg in args:
         if isinstance(arg, (list, tuple)):
             yield from arg

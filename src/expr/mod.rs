@@ -58,7 +58,10 @@ pub use parse::parse_predicate;
 pub use prune::{ColumnStats, may_match};
 pub use typing::{Typed, resolve, resolve_all, resolve_predicate};
 
-/// Expressions nested deeper than this are refused, so that no walk over one can exhaust the stack.
+/// Expressions nested deeper than this are refused, so that no walk over one can exhaust the stack. A chain of operators,
+/// which leans to the left, is one level.
+pub const MAX_NESTING: u32 = 200;
+/// Chains of operators longer than this are refused.
 pub const MAX_DEPTH: u32 = 1_000;
 /// Expressions of more parts than this are refused; shared parts count each time that they are used.
 pub const MAX_SIZE: u32 = 200_000;
@@ -135,15 +138,25 @@ pub struct Sub(Arc<Part>);
 
 struct Part {
     expr: Expr,
+    extent: Extent,
+}
+
+/// How large an expression is.
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    /// Parts above one another.
     depth: u32,
+    /// The same, where a chain of operators counts once.
+    nesting: u32,
+    /// All parts; shared ones as often as they are used.
     size: u32,
 }
 
 impl Sub {
     /// Wraps `expr` as a part of another.
     pub fn new(expr: Expr) -> Self {
-        let (depth, size) = expr.extent();
-        Sub(Arc::new(Part { expr, depth, size }))
+        let extent = expr.extent();
+        Sub(Arc::new(Part { expr, extent }))
     }
 }
 
@@ -393,29 +406,37 @@ impl Expr {
         }
     }
 
-    /// How deep the tree is, and how many parts it has.
-    fn extent(&self) -> (u32, u32) {
+    /// How large the tree is; costs nothing.
+    fn extent(&self) -> Extent {
         let own = match self {
             Expr::IsIn { values, .. } => u32::try_from(values.len() / 64).unwrap_or(u32::MAX),
             _ => 0,
         };
-        let (mut depth, mut size) = (0u32, own);
-        for part in self.parts() {
-            depth = depth.max(part.0.depth);
-            size = size.saturating_add(part.0.size);
+        let mut whole = Extent { depth: 0, nesting: 0, size: own };
+        for (index, part) in self.parts().into_iter().enumerate() {
+            let Extent { depth, nesting, size } = part.0.extent;
+            let chained = index == 0 && matches!((self, &**part), (Expr::Binary { .. }, Expr::Binary { .. }));
+            whole.depth = whole.depth.max(depth);
+            whole.nesting = whole.nesting.max(if chained { nesting - 1 } else { nesting });
+            whole.size = whole.size.saturating_add(size);
         }
-        (depth.saturating_add(1), size.saturating_add(1))
+        Extent { depth: whole.depth + 1, nesting: whole.nesting + 1, size: whole.size.saturating_add(1) }
     }
 
-    /// Refuses an expression beyond [`MAX_DEPTH`] or [`MAX_SIZE`]; costs nothing.
+    /// Refuses an expression beyond [`MAX_NESTING`], [`MAX_DEPTH`] or [`MAX_SIZE`]; costs nothing.
     ///
     /// # Errors
     /// [`Error::Value`] saying which limit was passed.
     pub fn check_extent(&self) -> Result<()> {
-        let (depth, size) = self.extent();
-        if depth > MAX_DEPTH {
+        let Extent { depth, nesting, size } = self.extent();
+        if nesting > MAX_NESTING || depth > MAX_DEPTH {
+            let (what, limit) = if nesting > MAX_NESTING {
+                ("nests deeper than", MAX_NESTING)
+            } else {
+                ("chains more than", MAX_DEPTH)
+            };
             return Err(Error::Value(format!(
-                "the expression nests deeper than {MAX_DEPTH} levels; use is_in for many values, or several filter() calls"
+                "the expression {what} {limit} levels; use is_in for many values, or several filter() or with_columns() calls"
             )));
         }
         if size > MAX_SIZE {
@@ -503,6 +524,10 @@ impl<'a> Iterator for Walk<'a> {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
+mod end_to_end;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -542,9 +567,15 @@ mod tests {
     #[test]
     fn a_deep_expression_is_refused() {
         let mut e = Expr::col("x");
-        for _ in 0..MAX_DEPTH {
+        for _ in 0..MAX_NESTING {
             e = e.negated();
         }
-        assert!(e.check_extent().expect_err("too deep").to_string().contains("deeper"));
+        assert!(e.check_extent().expect_err("too deep").to_string().contains("deeper than 200"));
+        let mut e = Expr::col("x");
+        for _ in 1..MAX_DEPTH {
+            e = e.and(Expr::col("x"));
+        }
+        e.check_extent().expect("a long chain is not deep");
+        assert!(e.and(Expr::col("x")).check_extent().expect_err("too long").to_string().contains("chains more than"));
     }
 }

@@ -6,7 +6,7 @@
 //! | timestamp − timestamp or date | duration, in the coarser unit |
 //! | time − time | duration, in the finer unit |
 //! | timestamp ± duration | timestamp, in its own unit |
-//! | date ± duration | date: what is less than a day is dropped |
+//! | date ± duration | date: the day that its midnight is moved into |
 //! | duration ± duration | duration, in the finer unit |
 //! | duration × or ÷ number | duration |
 //! | duration ÷ duration | float64 |
@@ -174,10 +174,13 @@ fn moved(op: Operator, point: Typed, span: Typed, unit: TimeUnit, exchanged: boo
             let base = wrapped(point, integers(point.array())?)?;
             let done = match &target {
                 DataType::Date32 => {
+                    // the day that midnight is moved into, as polars
                     let day = 86_400 * per_second(unit);
-                    // towards zero, as Python's date + timedelta with whole days, and as polars
-                    let whole_days = wrapped(span, integers(span.array())?.unary(|v: i64| v / day))?;
-                    let days = int_pairs(&base, &whole_days, rows, shift, failed)?;
+                    let whole_days = integers(span.array())?.unary(|v: i64| match op {
+                        Operator::Add => v.div_euclid(day),
+                        _ => -(v.saturating_neg().div_euclid(day)),
+                    });
+                    let days = int_pairs(&base, &wrapped(span, whole_days)?, rows, shift, failed)?;
                     days.try_unary::<_, Int64Type, _>(|v| {
                         i32::try_from(v).map(i64::from).map_err(|_| overflow(&what, format!("day {v}"), &target))
                     })?

@@ -158,7 +158,8 @@ pub fn resolve_all(exprs: &[Expr], schema: &Schema) -> Result<Vec<Typed>> {
 
 pub(super) fn twice(name: &str, expr: &Expr) -> Error {
     Error::Schema(format!(
-        "two results are named `{name}`; give one another name, such as `{expr}`.alias(\"{name}_2\")"
+        "two results are named `{name}`; give one another name, such as `({}).alias(\"{name}_2\")`",
+        shortened(expr)
     ))
 }
 

@@ -197,8 +197,8 @@ pub fn schema_from_py(object: &Bound<'_, PyAny>) -> PyResult<SchemaRef> {
 
 /// `_internal.schema_pairs(obj)`: what `Schema(obj)` keeps.
 #[pyfunction]
-pub fn schema_pairs(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, PyDType)>> {
-    Ok(pairs_from_py(object)?.into_iter().map(|(n, t)| (n, PyDType(t))).collect())
+pub fn schema_pairs(schema: &Bound<'_, PyAny>) -> PyResult<Vec<(String, PyDType)>> {
+    Ok(pairs_from_py(schema)?.into_iter().map(|(n, t)| (n, PyDType(t))).collect())
 }
 
 /// `_internal.schema_capsule(pairs)`: the schema by Arrow's PyCapsule interface.

@@ -294,6 +294,20 @@ fn in_user_words(error: Error, slots: &[Slot]) -> Error {
 
 /// `expr` with every aggregate replaced by a column that holds its answer.
 fn without_aggregates(expr: &Expr, schema: &Schema, slots: &mut Vec<Slot>) -> Result<Expr> {
+    if let Expr::Binary { .. } = expr {
+        // a chain may be long: its left side is walked
+        let mut spine = Vec::new();
+        let mut first = expr;
+        while let Expr::Binary { op, left, right } = first {
+            spine.push((*op, right));
+            first = left;
+        }
+        let mut done = without_aggregates(first, schema, slots)?;
+        while let Some((op, right)) = spine.pop() {
+            done = done.binary(op, without_aggregates(right, schema, slots)?);
+        }
+        return Ok(done);
+    }
     let mut again = |part: &Sub| without_aggregates(part, schema, slots).map(Sub::new);
     Ok(match expr {
         Expr::Aggregate { aggregate, input } => {
@@ -316,8 +330,7 @@ fn without_aggregates(expr: &Expr, schema: &Schema, slots: &mut Vec<Slot>) -> Re
                 "column `{name}` has a value a row, which one row cannot hold; summarise it, such as col({name:?}).sum() or .first()"
             )));
         }
-        Expr::Literal(_) => expr.clone(),
-        Expr::Binary { op, left, right } => Expr::Binary { op: *op, left: again(left)?, right: again(right)? },
+        Expr::Literal(_) | Expr::Binary { .. } => expr.clone(),
         Expr::Not(input) => Expr::Not(again(input)?),
         Expr::Negate(input) => Expr::Negate(again(input)?),
         Expr::Function { function, args } => {

@@ -9,7 +9,7 @@ mod time;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -98,8 +98,9 @@ pub fn convert(array: &ArrayRef, to: &DataType, strict: bool, column: &str) -> R
         Some(done) => done?,
         None => {
             let options = CastOptions { safe: !(strict && nested), ..CastOptions::default() };
-            match cast_with_options(array, to, &options) {
-                Ok(done) => done,
+            let trimmed = without_space(array, to);
+            match cast_with_options(trimmed.as_ref().unwrap_or(array), to, &options) {
+                Ok(done) => with_signed_exponents(array, done)?,
                 Err(e) if strict => {
                     return Err(Error::value_in(
                         column,
@@ -124,6 +125,32 @@ pub fn convert(array: &ArrayRef, to: &DataType, strict: bool, column: &str) -> R
         return Err(cannot(column, &value, to));
     }
     Ok(done)
+}
+
+/// Text that white space begins or ends is no number: arrow would take it as one. None where there is nothing to do.
+fn without_space(array: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
+    let texts = array.as_string_opt::<i32>().filter(|_| to.is_numeric() || *to == DataType::Boolean)?;
+    let spaced = |t: &str| t.starts_with(char::is_whitespace) || t.ends_with(char::is_whitespace);
+    texts
+        .iter()
+        .flatten()
+        .any(spaced)
+        .then(|| -> ArrayRef { Arc::new(texts.iter().map(|t| t.filter(|t| !spaced(t))).collect::<StringArray>()) })
+}
+
+/// Floats as text have a sign in their exponent, as everywhere but here: `1.5e+30`.
+fn with_signed_exponents(array: &ArrayRef, done: ArrayRef) -> Result<ArrayRef> {
+    let unsigned = |t: &str| t.find('e').filter(|at| t.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit));
+    match done.as_string_opt::<i32>() {
+        Some(texts) if array.data_type().is_floating() && texts.iter().flatten().any(|t| unsigned(t).is_some()) => {
+            let signed = |t: &str| match unsigned(t) {
+                Some(at) => format!("{}e+{}", t.get(..at).unwrap_or(""), t.get(at + 1..).unwrap_or("")),
+                None => t.to_owned(),
+            };
+            Ok(Arc::new(texts.iter().map(|t| t.map(signed)).collect::<StringArray>()))
+        }
+        _ => Ok(done),
+    }
 }
 
 /// The error for a value that does not fit.

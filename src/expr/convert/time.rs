@@ -138,7 +138,7 @@ fn read(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
             _ => None,
         }
     };
-    let values: Int64Array = texts.iter().map(|t| t.and_then(|t| one(t.trim()))).collect();
+    let values: Int64Array = texts.iter().map(|t| t.and_then(one)).collect();
     labelled(values, to)
 }
 

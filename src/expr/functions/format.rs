@@ -138,7 +138,7 @@ pub(super) fn to_date(call: Call<'_>) -> Result<Typed> {
     let strict = call.flag(2, true)?;
     let days = |date: NaiveDate| (date - NaiveDate::default()).num_days();
     match call.text(1)? {
-        None => reading(&call, DataType::Date32, strict, move |t| text::date(t.trim()).map(days)),
+        None => reading(&call, DataType::Date32, strict, move |t| text::date(t).map(days)),
         Some(format) => {
             let what = call.what();
             let items = items(&format, &what)?;
