@@ -102,8 +102,15 @@ def early_exit() -> None:
                 f"{row['dep_delay'] / 60:.1f} hours, on {row['year']}-{row['month']:02}-{row['day']:02}"
             )
             break
-    threads = len(list(Path("/proc/self/task").iterdir())) if sys.platform == "linux" else 1
-    print(f"   {took.seconds:.2f} s, {threads} thread left")
+    print(f"   {took.seconds:.2f} s; threads of the run that are left: {len(workers())}")
+
+
+def workers() -> list[str]:
+    """Our threads that live now, by name."""
+    if sys.platform != "linux":
+        return []
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return [name for name in names if name.startswith("batchstream")]
 
 
 class Clock:

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -40,9 +41,10 @@ def flights(flights_csv):
     """The flights as pyarrow reads them."""
     from pyarrow import csv
 
-    return csv.read_csv(
-        flights_csv, convert_options=csv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True)
-    )
+    options = csv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True)
+    table = csv.read_csv(flights_csv, convert_options=options)
+    at = table.schema.get_field_index("time_hour")  # Parquet has no type for seconds
+    return table.set_column(at, "time_hour", table["time_hour"].cast(pa.timestamp("us", tz="UTC")))
 
 
 @pytest.fixture(scope="session")

@@ -133,3 +133,8 @@ def all_runs() -> list[dict]:
         for prefetch in PREFETCH
         for limit in LIMITS
     ]
+
+
+def of_run(options: dict) -> dict:
+    """Those options that a run takes; the others are a reader's."""
+    return {name: value for name, value in options.items() if name not in ("batch_size", "batch_bytes")}

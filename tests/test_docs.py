@@ -104,7 +104,7 @@ def test_example(name, elsewhere):
 def test_demo(elsewhere):
     out = run("demo.py", "--scale", "0.02")
     assert "336,776 rows" in out
-    assert "1 thread left" in out
+    assert "are left: 0" in out
 
 
 def run(name: str, *args: str) -> str:

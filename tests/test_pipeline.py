@@ -79,7 +79,7 @@ class TestSettings:
 
     @pytest.mark.parametrize("options", strategies.all_runs()[1::3], ids=str)
     def test_arrow(self, options):
-        check(self.chain(stream.from_arrow(TABLE).options(**options)), self.expected)
+        check(self.chain(stream.from_arrow(TABLE).options(**strategies.of_run(options))), self.expected)
 
     def test_the_last_options_win(self, folder):
         pipe = stream.read(folder / "one.parquet", threads=1).options(threads=2).options(prefetch=0)
@@ -491,7 +491,7 @@ LINKS = {name.removeprefix("link_"): link for name, link in globals().items() if
 
 @given(rows=strategies.base_rows(), chain=chains(), run=strategies.runs())
 def test_random_chains_equal_the_oracle(rows, chain, run):
-    ours, theirs = stream.from_arrow(strategies.base_table(rows)).options(**run), rows
+    ours, theirs = stream.from_arrow(strategies.base_table(rows)).options(**strategies.of_run(run)), rows
     for _, on_stream, on_rows in chain.links:
         ours, theirs = on_stream(ours), on_rows(theirs)
     assert rows_of(ours) == theirs
@@ -500,7 +500,7 @@ def test_random_chains_equal_the_oracle(rows, chain, run):
 
 @given(table=strategies.tables(), run=strategies.runs())
 def test_every_type_passes_through(table, run):
-    got = stream.from_arrow(table).options(**run)
+    got = stream.from_arrow(table).options(**strategies.of_run(run))
     back = got.to_arrow()
     back.validate(full=True)
     assert back.num_rows == table.num_rows

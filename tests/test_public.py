@@ -31,7 +31,7 @@ COLUMN = [
 
 EXPR = [
     "abs", "alias", "all", "any", "cast", "ceil", "clip", "count", "dt", "exp", "fill_null", "first", "floor",
-    "is_between", "is_in", "is_nan", "is_not_nan", "is_not_null", "is_null", "last", "log", "max", "mean", "min",
+    "is_between", "is_in", "is_nan", "is_not_null", "is_null", "last", "log", "max", "mean", "min",
     "pow", "round", "sign", "sqrt", "str", "sum",
 ]  # fmt: skip
 

@@ -1,8 +1,5 @@
 """`Expr`: what is computed from columns; and the functions that begin one."""
 
-# the classes of this file are one thing: they reach into each other
-# ruff: noqa: SLF001
-
 from __future__ import annotations
 
 from stream._dtypes import DType
