@@ -382,7 +382,7 @@ impl Typed {
         match &self.step {
             Step::Column(index) => self.column_of(*index, rows),
             Step::Constant(array) => Ok(Value::One(array.clone())),
-            Step::Call { inputs, run } => self.call_of(inputs, run, rows),
+            Step::Call { inputs, run } => Self::call_of(inputs, run, rows),
             Step::Branch(branch) => branch.value(rows).map(Value::Rows),
             Step::Guarded { and, inputs } => logic::guarded(*and, inputs, rows).map(Value::Rows),
         }
@@ -413,7 +413,7 @@ impl Typed {
 
     /// Evaluates a chain of calls that lean on their first input without recursing along it.
     #[inline(never)]
-    fn call_of(&self, inputs: &[Typed], run: &Run, rows: Rows<'_>) -> Result<Value> {
+    fn call_of(inputs: &[Typed], run: &Run, rows: Rows<'_>) -> Result<Value> {
         let mut spine: Vec<(&[Typed], &Run)> = vec![(inputs, run)];
         let mut first = inputs.first();
         while let Some(Typed { step: Step::Call { inputs, run }, .. }) = first {
