@@ -94,10 +94,15 @@ impl Stats {
         }
     }
 
-    /// A new row.
+    /// The row called `name`: parts of a run that do the same work, file after file, share one.
     pub fn stage(&self, name: impl Into<String>) -> Arc<Counters> {
-        let counters = Arc::new(Counters { name: name.into(), ..Counters::default() });
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner).push(counters.clone());
+        let name = name.into();
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = stages.iter().find(|s| s.name == name) {
+            return known.clone();
+        }
+        let counters = Arc::new(Counters { name, ..Counters::default() });
+        stages.push(counters.clone());
         counters
     }
 

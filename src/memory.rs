@@ -80,15 +80,22 @@ impl MemoryPool {
         self.exported.load(Relaxed)
     }
 
-    /// A new holder; `cap` is its share of the limit (`None`: whatever is free).
+    /// The holder called `name`; `cap` is its share of the limit. Without one (whatever is free), parts of a run
+    /// that do the same work, file after file, are one holder.
     pub fn holder(self: &Arc<Self>, name: impl Into<String>, cap: Option<usize>) -> Holder {
+        let name = name.into();
+        let mut holders = self.holders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = holders.iter().find(|c| c.name == name && cap.is_none());
+        if let Some(counters) = known {
+            return Holder { pool: self.clone(), counters: counters.clone() };
+        }
         let counters = Arc::new(Counters {
-            name: name.into(),
+            name,
             cap: AtomicUsize::new(cap.unwrap_or(usize::MAX)),
             held: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
         });
-        self.holders.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(counters.clone());
+        holders.push(counters.clone());
         Holder { pool: self.clone(), counters }
     }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
-from collections.abc import Callable
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -14,8 +14,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import stream
 from stream import Batch, Column
 from stream.exceptions import FormatError, SchemaError, StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVERYTHING = {
     "int": [1, None, -3],
@@ -106,7 +110,9 @@ def test_a_dictionary_column_stays_one() -> None:
 
 
 def test_slices_come_in_right() -> None:
-    table = pa.table({"x": list(range(100)), "t": [str(i) for i in range(100)], "l": [[i] * (i % 3) for i in range(100)]})
+    table = pa.table(
+        {"x": list(range(100)), "t": [str(i) for i in range(100)], "l": [[i] * (i % 3) for i in range(100)]}
+    )
     for start, length in ((0, 0), (3, 5), (63, 37), (99, 1)):
         part = table.slice(start, length)
         assert Batch(part).to_pylist() == part.to_pylist()
@@ -196,7 +202,16 @@ def _lists(offsets: list[int]) -> pa.Array:
         _lists([0, 9]),
         _lists([-1, 1]),
     ],
-    ids=["offsets fall", "offsets negative", "half a character", "not UTF-8", "key beyond", "key negative", "list beyond", "list negative"],
+    ids=[
+        "offsets fall",
+        "offsets negative",
+        "half a character",
+        "not UTF-8",
+        "key beyond",
+        "key negative",
+        "list beyond",
+        "list negative",
+    ],
 )
 def test_malformed_data_is_an_error(array: pa.Array) -> None:
     with pytest.raises(FormatError, match="malformed"):
@@ -238,3 +253,40 @@ def test_types_that_few_have() -> None:
     assert Column(union).to_pylist() == [1, "b"]
     views = pa.array([[1], None, [2, 3]], pa.list_view(pa.int64()))
     assert Column(views).to_pylist() == [[1], None, [2, 3]]
+
+
+def test_a_large_batch_of_another_layout_comes_in_slices() -> None:
+    rows = 200_000
+    source = pa.table({"x": pa.array([str(i) for i in range(rows)], pa.large_string()), "i": range(rows)})
+    batches = list(stream.from_arrow(source))
+    assert max(batch.num_rows for batch in batches) <= 65_536
+    assert pa.concat_tables(pa.table(b) for b in batches)["x"].to_pylist() == source["x"].to_pylist()
+
+
+def test_foreign_loops_run_python_stages() -> None:
+    """A consumer's own thread, attached or not, pulls through functions of ours without a deadlock."""
+    source = stream.from_arrow(pa.table({"x": list(range(100_000))})).rebatch(1000)
+    doubled = source.map(lambda batch: {"x": batch["x"] * 2}, schema={"x": "int64"})
+    total = 2 * sum(range(100_000))
+    assert pl.DataFrame(doubled)["x"].sum() == total
+    assert duckdb.sql("select sum(x) from doubled").fetchall() == [(total,)]
+    assert pa.table(doubled)["x"].to_numpy().sum() == total
+    assert pd.DataFrame.from_arrow(doubled)["x"].sum() == total
+
+
+def test_a_stage_that_raises_ends_a_foreign_loop_with_its_words() -> None:
+    def boom(batch: Batch) -> Batch:
+        raise ValueError("no such fare")
+
+    broken = stream.from_arrow(pa.table({"x": [1]})).map(boom, schema={"x": "int64"})
+    for consume in (pa.table, pl.DataFrame, lambda s: duckdb.sql("from s").fetchall()):
+        with pytest.raises(Exception, match="no such fare"):
+            consume(broken)
+
+
+def test_a_stream_asked_for_and_not_pulled_leaves_nothing() -> None:
+    calls = []
+    source = stream.from_arrow(pa.table({"x": [1]})).inspect(calls.append)
+    for _ in range(100):
+        source.__arrow_c_stream__()
+    assert calls == []

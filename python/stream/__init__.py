@@ -12,11 +12,13 @@ from stream import exceptions
 from stream._batch import Batch
 from stream._column import Column
 from stream._dtypes import DType, Schema
-from stream._expr import Expr, coalesce, col, concat_str, from_epoch, len, lit, when
-from stream._internal import __version__
+from stream._expr import Expr, coalesce, col, concat_str, from_epoch, lit, when
+from stream._expr import len as len  # not in __all__, where it would hide the builtin
+from stream._internal import __version__ as __version__
 from stream._read import concat, from_arrow, memory, read, read_csv, read_parquet
 from stream._report import Report, Stats
-from stream._stream import Batches, Rows, Stream
+from stream._run import Batches, Rows
+from stream._stream import Stream
 
 __all__ = [
     "Batch",
@@ -44,31 +46,9 @@ __all__ = [
     "when",
 ]
 
-_ELSEWHERE = {
-    "DataFrame": "Batch",
-    "LazyFrame": "Stream",
-    "RecordBatch": "Batch",
-    "Series": "Column",
-    "Table": "Batch",
-    "concat_batches": "concat",
-    "count": "stream.len() for rows, col(…).count() for values",
-    "dataset": "read",
-    "from_pandas": "from_arrow or Batch",
-    "from_polars": "from_arrow",
-    "open_csv": "read_csv",
-    "read_table": "read_parquet",
-    "scan": "read",
-    "scan_csv": "read_csv",
-    "scan_parquet": "read_parquet",
-    "sink_csv": "Stream.write_csv",
-    "sink_parquet": "Stream.write_parquet",
-    "write_csv": "Stream.write_csv",
-    "write_parquet": "Stream.write_parquet",
-}
-
 
 def __getattr__(name: str) -> object:
     """Name our verb where another library's was typed."""
-    if name in _ELSEWHERE:
-        raise AttributeError(f"stream has no `{name}`; use {_ELSEWHERE[name]}")
-    raise AttributeError(f"module 'stream' has no attribute '{name}'")
+    from stream._elsewhere import NAMES, instead
+
+    raise AttributeError(instead("module 'stream'", name, NAMES))

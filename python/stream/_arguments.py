@@ -49,14 +49,14 @@ def predicates(verb: str, args: Iterable[Any]) -> list[Expr]:
         elif isinstance(arg, Expr):
             exprs.append(arg)
         elif isinstance(arg, bool):
-            raise TypeError(f"{verb} got `{arg}`; compare a column: col(\"x\") == 1, not \"x\" == 1")
+            raise TypeError(f'{verb} got `{arg}`; compare a column: col("x") == 1, not "x" == 1')
         else:
             raise TypeError(f"{verb} takes expressions, a text predicate or a function, found `{kind_of(arg)}`")
     return exprs
 
 
 def _flat(args: Iterable[Any]) -> Iterable[Any]:
-    """The arguments, lists among them opened."""
+    """Open the lists among the arguments."""
     for arg in args:
         if isinstance(arg, (list, tuple)):
             yield from arg

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream._column import Column
 from stream._convert import batch as to_raw
 from stream._convert import column, is_array, kind_of
-from stream._internal import RawBatch
+from stream._internal import RawBatch, schema_pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,16 +51,15 @@ class Batch:
     def __init__(self, data: Any, schema: Any = None) -> None:
         raw = to_raw(data, "Batch takes")
         if schema is not None:
-            from stream._dtypes import Schema
-
-            wanted = Schema(schema)
-            extra = [name for name in raw.names() if name not in wanted]
+            wanted = schema_pairs(schema)
+            known = {name for name, _ in wanted}
+            extra = [name for name in raw.names() if name not in known]
             if extra:
                 from stream.exceptions import SchemaError
 
                 raise SchemaError(f"columns that the schema does not have: {', '.join(f'`{n}`' for n in extra)}")
-            columns = [(name, raw.column(name)) for name in wanted]
-            raw = RawBatch.from_columns(columns, raw.num_rows).cast(wanted._raw)
+            columns = [(name, raw.column(name)) for name, _ in wanted]
+            raw = RawBatch.from_columns(columns, raw.num_rows).cast(wanted)
         self._raw_batch = raw
 
     @classmethod
@@ -84,7 +83,7 @@ class Batch:
         """Names and dtypes, in column order."""
         from stream._dtypes import Schema
 
-        return Schema._of(self._raw_batch.schema())
+        return Schema(self._raw_batch.schema())
 
     @property
     def column_names(self) -> list[str]:
@@ -168,10 +167,10 @@ class Batch:
         return html_of(*self._shown(20))
 
     def _shown(self, rows: int) -> tuple[str, list[str], list[str], list[list[Any]], int]:
-        """What `stream._display` lays out."""
+        """Return what `stream._display` lays out."""
         shown = self._raw_batch.slice(0, rows)
         title = f"{_counted(self.num_rows, 'row')}, {_counted(self.num_columns, 'column')}"
-        dtypes = [str(dtype) for dtype in self.schema.values()]
+        dtypes = [str(dtype) for _, dtype in self._raw_batch.schema()]
         columns = [raw.to_pylist() for raw in shown.columns()]
         return title, self.column_names, dtypes, columns, self.num_rows - shown.num_rows
 
@@ -301,8 +300,7 @@ class Batch:
         for arg in _arguments._flat(exprs):
             raw = arg._raw_column if isinstance(arg, Column) else next(evaluated)
             made.append((raw.name, raw))
-        for name in named:
-            made.append((name, column(name, values[name]) if name in values else next(evaluated)))
+        made += ((name, column(name, values[name]) if name in values else next(evaluated)) for name in named)
         for i, (name, raw) in enumerate(made):
             if any(name == known for known, _ in made[:i]):
                 raise SchemaError(f"{verb} makes two columns named `{name}`; name one: {name}_2=…")
@@ -344,9 +342,7 @@ class Batch:
         >>> batch.cast({"x": "string"})["x"].to_pylist()
         ['1', '2', '3']
         """
-        from stream._dtypes import Schema
-
-        return Batch._of(self._raw_batch.cast(Schema(dtypes)._raw))
+        return Batch._of(self._raw_batch.cast(schema_pairs(dtypes)))
 
     def slice(self, offset: int, length: int | None = None) -> Batch:
         """Return at most `length` rows from `offset` on (from the end if negative), without a copy.
@@ -389,4 +385,3 @@ def as_tuples(as_: object) -> bool:
     if as_ is tuple or as_ is dict:
         return as_ is tuple
     raise TypeError(f"`as_` must be dict or tuple, found `{as_!r}`")
-

@@ -45,12 +45,12 @@ def size(name: str, value: object) -> int | None:
     unit = text[len(digits) :].strip()
     try:
         number = float(digits.replace("_", ""))
-        factor = _SIZES[unit]
-        if not 0 <= number * factor < 2**63:
-            raise ValueError
+        found = number * _SIZES[unit]
     except (ValueError, KeyError):
-        raise ValueError(f'`{name}`: cannot read `{value}` as a size; write it as "256MiB", "1GB" or 1000000') from None
-    return int(number * factor)
+        found = -1.0
+    if not 0 <= found < 2**63:
+        raise ValueError(f'`{name}`: cannot read `{value}` as a size; write it as "256MiB", "1GB" or 1000000')
+    return int(found)
 
 
 def is_arrow(value: object) -> bool:
@@ -107,34 +107,39 @@ _UNITS = {"W": "D", "M": "D", "Y": "D", "h": "s", "m": "s", "generic": "us"}
 def _from_numpy(name: str, value: Any) -> RawColumn:
     import numpy
 
-    array = numpy.asarray(value) if not isinstance(value, numpy.ndarray) else value
+    array = value if isinstance(value, numpy.ndarray) else numpy.asarray(value)
     if array.ndim != 1:
         raise TypeError(f"column `{name}`: expected one dimension, found {array.ndim}")
     if isinstance(array, numpy.ma.MaskedArray):
         return RawColumn.from_values(name, array.tolist())
-    dtype = array.dtype
-    if not dtype.isnative:
-        array = array.astype(dtype.newbyteorder("="))
-        dtype = array.dtype
-    if dtype.kind == "b":
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    kind, bits = array.dtype.kind, array.dtype.itemsize * 8
+    if kind == "b":
         return RawColumn.from_buffer(name, array.view("u1"), "bool")
-    if dtype.kind == "f" and dtype.itemsize == 2:
+    if kind == "f" and bits == 16:
         return RawColumn.from_buffer(name, array.view("u2"), "float16")
-    if dtype.kind in "iu" or (dtype.kind == "f" and dtype.itemsize <= 8):
+    if kind in "iuf" and bits <= 64:
         return RawColumn.from_buffer(name, array, "plain")
-    if dtype.kind in "mM":
-        unit, count = numpy.datetime_data(dtype)
-        wanted = _UNITS.get(unit, unit)
-        if dtype.kind == "m" and unit in "DW":
-            wanted = "s"
-        if wanted not in ("D", "s", "ms", "us", "ns") or (dtype.kind == "m" and unit in ("Y", "M")):
-            raise TypeError(f"column `{name}`: no dtype holds NumPy's `{dtype}`")
-        if wanted != unit or count != 1:
-            array = array.astype(f"{dtype.kind}8[{wanted}]")
-        return RawColumn.from_buffer(name, array.view("i8"), wanted if dtype.kind == "M" else f"m:{wanted}")
-    if dtype.kind in "OSUT":
+    if kind in "OSUT":
         return RawColumn.from_values(name, array.tolist())
-    raise TypeError(f"column `{name}`: no dtype holds NumPy's `{dtype}`")
+    made = _from_times(name, array, *numpy.datetime_data(array.dtype)) if kind in "mM" else None
+    if made is None:
+        raise TypeError(f"column `{name}`: no dtype holds NumPy's `{array.dtype}`")
+    return made
+
+
+def _from_times(name: str, array: Any, unit: str, count: int) -> RawColumn | None:
+    """Return NumPy's dates, timestamps or durations; None where no dtype has their unit."""
+    duration = array.dtype.kind == "m"
+    if duration and unit in "MY":
+        return None
+    wanted = "s" if duration and unit in "DW" else _UNITS.get(unit, unit)
+    if wanted not in ("D", "s", "ms", "us", "ns"):
+        return None
+    if wanted != unit or count != 1:
+        array = array.astype(f"{array.dtype.kind}8[{wanted}]")
+    return RawColumn.from_buffer(name, array.view("i8"), f"m:{wanted}" if duration else wanted)
 
 
 def from_columns(columns: Iterable[tuple[str, Any]]) -> RawBatch:
@@ -154,7 +159,7 @@ def from_columns(columns: Iterable[tuple[str, Any]]) -> RawBatch:
 
 
 def _iterable(value: object) -> bool:
-    return getattr(value, "ndim", 1) > 0 and hasattr(value, "__iter__") or hasattr(value, "__getitem__")
+    return getattr(value, "ndim", 1) > 0 and (hasattr(value, "__iter__") or hasattr(value, "__getitem__"))
 
 
 def batch(value: Any, where: str) -> RawBatch:
@@ -185,7 +190,7 @@ def binary_file(value: object, mode: str) -> bool:
     """Whether a value is a binary file object; a text one is refused, naming the mode to open it in."""
     if not hasattr(value, "read" if mode == "rb" else "write"):
         return False
-    if hasattr(value, "encoding") and hasattr(value, "errors") or _is_text(value):
+    if (hasattr(value, "encoding") and hasattr(value, "errors")) or _is_text(value):
         raise TypeError(f'expected a binary file, found a text one (`{kind_of(value)}`); open it with mode "{mode}"')
     return True
 

@@ -74,9 +74,7 @@ def text_of(
     from shutil import get_terminal_size
 
     line = max(20, get_terminal_size((_FALLBACK, 24)).columns)
-    grid = [
-        [cell(name), dtype, *map(cell, values)] for name, dtype, values in zip(names, dtypes, columns, strict=True)
-    ]
+    grid = [[cell(name), dtype, *map(cell, values)] for name, dtype, values in zip(names, dtypes, columns, strict=True)]
     grid = [[_cut(text, _WIDEST) for text in column] for column in grid]
     right = [bool(values) and all(_is_number(v) for v in values) for values in columns]
     widths = [max(map(_width, column)) for column in grid]
@@ -92,9 +90,7 @@ def text_of(
         return left + cross.join("─" * (w + 2) for w in widths) + end
 
     def row(i: int) -> str:
-        cells = (
-            _pad(column[i], width, i > 1 and r) for column, width, r in zip(grid, widths, right, strict=True)
-        )
+        cells = (_pad(column[i], width, i > 1 and r) for column, width, r in zip(grid, widths, right, strict=True))
         return "│ " + " │ ".join(cells) + " │"
 
     lines = [title, rule("┌", "┬", "┐"), row(0), row(1), rule("├", "┼", "┤")]
@@ -110,7 +106,7 @@ def _is_number(value: object) -> bool:
 
 
 def _fitting(widths: Sequence[int], line: int) -> list[int]:
-    """The columns to show: from both ends, first ones first, while they fit with a column of dots between."""
+    """Choose the columns to show: from both ends, first ones first, while they fit with a column of dots between."""
     if sum(w + 3 for w in widths) + 1 <= line:
         return list(range(len(widths)))
     room = line - 1 - 4
@@ -145,6 +141,8 @@ def html_of(
         f"<th>{escape(cell(n))}<br><small>{escape(d)}</small></th>" for n, d in zip(names, dtypes, strict=True)
     )
     rows = zip(*columns, strict=True)
-    body = "".join("<tr>" + "".join(f"<td>{escape(_cut(cell(v), 4 * _WIDEST))}</td>" for v in r) + "</tr>" for r in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cut(cell(v), 4 * _WIDEST))}</td>" for v in r) + "</tr>" for r in rows
+    )
     more = f"<p>… {hidden_rows:,} more rows</p>" if hidden_rows else ""
     return f"<div><p>{escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from stream import _arguments as _a
 from stream import _convert
 from stream._internal import Plan
 from stream._stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 _FORMATS = ("parquet", "csv")
@@ -147,7 +148,7 @@ def read_csv(
     temp_dir: Any = None,
     max_temp_bytes: int | str | None = None,
 ) -> Stream:
-    """Read CSV files, plain or compressed (gz, zst).
+    r"""Read CSV files, plain or compressed (gz, zst).
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ def read_csv(
     Examples
     --------
     >>> import io, stream
-    >>> text = io.BytesIO(b"id;price\\n1;2,5\\n2;\\n")
+    >>> text = io.BytesIO(b"id;price\n1;2,5\n2;\n")
     >>> stream.read_csv(text, delimiter=";", decimal=",").to_pylist()
     [{'id': 1, 'price': 2.5}, {'id': 2, 'price': None}]
     """
@@ -251,71 +252,92 @@ _CHOICES = {
 }
 
 
-def _stream(source: Any, format: str | None, arguments: dict[str, Any]) -> Stream:
+def _stream(source: Any, kind: str | None, arguments: dict[str, Any]) -> Stream:
     """Begin a stream with the arguments that differ from their defaults, made plain for Rust."""
     defaults = _DEFAULTS | _CSV_DEFAULTS
-    given = {
-        name: value for name, value in arguments.items() if name != "source" and value is not defaults[name]
-    }
+    given = {name: value for name, value in arguments.items() if name != "source" and value is not defaults[name]}
     run = {name: given.pop(name) for name in _RUN if name in given}
     if given.pop("storage_options", None) is not None:
         raise NotImplementedError("`storage_options` is not built yet; only local files are read")
     options = {name: _plain(name, value) for name, value in given.items() if value != defaults[name]}
-    return Stream._of(Plan.read(_sources(source), format, options | run_options(**run)))
+    return Stream._of(Plan.read(_sources(source), kind, options | run_options(**run)))
 
 
 def run_options(
+    *,
     memory_limit: Any = "auto",
     threads: Any = None,
     prefetch: Any = None,
     temp_dir: Any = None,
     max_temp_bytes: Any = None,
+    batch_size: Any = None,
+    batch_bytes: Any = None,
 ) -> dict[str, Any]:
     """Return the run options that were given, made plain for Rust."""
-    from stream._arguments import count
-
     options: dict[str, Any] = {}
     if memory_limit != "auto":
         options["memory_limit"] = _convert.size("memory_limit", memory_limit)
     if threads is not None:
-        options["threads"] = count("threads", threads, 1)
+        options["threads"] = _a.count("threads", threads, 1)
     if prefetch is not None:
-        options["prefetch"] = count("prefetch", prefetch)
+        options["prefetch"] = _a.count("prefetch", prefetch)
     if temp_dir is not None:
         options["temp_dir"] = _convert.path(temp_dir)
     if max_temp_bytes is not None:
         options["max_temp_bytes"] = _convert.size("max_temp_bytes", max_temp_bytes)
+    if batch_size is not None:
+        options["batch_size"] = _a.count("batch_size", batch_size, 1)
+    if batch_bytes is not None:
+        options["batch_bytes"] = _convert.size("batch_bytes", batch_bytes)
     return options
 
 
 def _plain(name: str, value: Any) -> Any:
     """Check an option and return it as Rust takes it."""
-    from stream import _arguments as _a
-
     if name in _CHOICES and value not in _CHOICES[name]:
         choices = ", ".join(f'"{choice}"' for choice in _CHOICES[name])
         raise ValueError(f"`{name}` must be one of {choices}, found `{value}`")
-    if name == "dtypes":
-        return dict(_a.pairs("`dtypes`", value))
-    if name in ("columns", "new_columns", "datetime_formats", "true_values", "false_values"):
-        if isinstance(value, str):
-            raise TypeError(f'`{name}` takes a list, found the text `{value}`; write ["{value}"]')
-        return _a.names(f"`{name}`", value)
-    if name == "null_values":
-        if isinstance(value, str):
-            return [value]
-        return dict(value) if hasattr(value, "items") else _a.names("`null_values`", value)
-    if name in ("batch_size", "infer_schema_length"):
-        return None if value is None else _a.count(name, value, 1)
-    if name == "skip_rows":
-        return _a.count(name, value)
-    if name == "batch_bytes":
-        return _convert.size(name, value)
-    if name == "rejects":
-        return _convert.path(value)
-    if name == "max_errors" and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-        raise ValueError(f"`max_errors` takes a count (int) or a share (float below 1), found `{value!r}`")
+    make = _MAKE.get(name)
+    return value if make is None else make(name, value)
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if isinstance(value, str):
+        raise TypeError(f'`{name}` takes a list, found the text `{value}`; write ["{value}"]')
+    return _a.names(f"`{name}`", value)
+
+
+def _nulls(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    return dict(value) if hasattr(value, "items") else _a.names(f"`{name}`", value)
+
+
+def _at_least_one(name: str, value: Any) -> int | None:
+    return None if value is None else _a.count(name, value, 1)
+
+
+def _errors(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ValueError(f"`{name}` takes a count (int) or a share (float below 1), found `{value!r}`")
     return value
+
+
+_MAKE: dict[str, Callable[[str, Any], Any]] = {
+    "dtypes": lambda name, value: dict(_a.pairs(f"`{name}`", value)),
+    "columns": _texts,
+    "new_columns": _texts,
+    "datetime_formats": _texts,
+    "true_values": _texts,
+    "false_values": _texts,
+    "null_values": _nulls,
+    "batch_size": _at_least_one,
+    "infer_schema_length": _at_least_one,
+    "skip_rows": _a.count,
+    "batch_bytes": _convert.size,
+    "rejects": lambda _, value: _convert.path(value),
+    "max_errors": _errors,
+}
 
 
 def _sources(source: Any) -> Any:
@@ -326,7 +348,7 @@ def _sources(source: Any) -> Any:
         return [_local(source)]
     if isinstance(source, dict) or not hasattr(source, "__iter__"):
         raise TypeError(
-            f"a source is a path, a glob, a folder, a list of these, a binary file object or \"-\", found "
+            f'a source is a path, a glob, a folder, a list of these, a binary file object or "-", found '
             f"`{_convert.kind_of(source)}`" + ("; use from_arrow() for Arrow data" if _convert.is_arrow(source) else "")
         )
     sources = list(source)
@@ -339,7 +361,7 @@ def _sources(source: Any) -> Any:
 
 
 def _local(source: Any) -> str:
-    """The text of a path; a URL is none."""
+    """Return the text of a path; a URL is none."""
     text = _convert.path(source)
     scheme, sep, _ = text.partition("://")
     if sep and scheme.isalnum() and isinstance(source, str):

@@ -68,7 +68,7 @@ class Stats:
     3
     """
 
-    __slots__ = {"_figures": "By name.", "stages": "The same for each stage."}  # noqa: RUF012
+    __slots__ = {"_figures": "By name.", "stages": "The same for each stage."}
 
     name: str
     rows_in: int

@@ -1,17 +1,18 @@
-"""`Stream`, a description of rows, and what a run of it gives: `Batches` and `Rows`."""
+"""`Stream`: a description of rows."""
 
 from __future__ import annotations
 
 from stream import _arguments as _a
-from stream import _convert
+from stream import _callback, _convert
 from stream._batch import Batch, as_tuples
-from stream._internal import RawBatch
-from stream._report import Report, Stats
+from stream._expr import Expr, lit
+from stream._internal import RawBatch, schema_pairs
+from stream._run import Batches, Rows, progress_of
+from stream._write import checked_mode, given, listed, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     import pandas as pd
@@ -20,42 +21,7 @@ if TYPE_CHECKING:
 
     from stream import _internal
     from stream._dtypes import Schema
-
-_ELSEWHERE = {
-    "agg_batches": "agg",
-    "apply": "map",
-    "assign": "with_columns",
-    "astype": "cast",
-    "collect": "to_arrow(), to_polars(), to_pandas() or a `for` loop",
-    "collect_schema": "schema",
-    "drop_na": "drop_nulls",
-    "dropna": "drop_nulls",
-    "fetch": "head",
-    "fillna": "fill_null",
-    "height": "count()",
-    "iter_batches": "batches",
-    "iter_rows": "rows",
-    "iter_slices": "batches",
-    "lazy": "the Stream itself, which is lazy",
-    "map_batches": "map",
-    "num_rows": "count()",
-    "query": "filter",
-    "scan_csv": "stream.read_csv",
-    "scan_parquet": "stream.read_parquet",
-    "sink_csv": "write_csv",
-    "sink_parquet": "write_parquet",
-    "slice": "skip(n).head(n)",
-    "to_batches": "batches",
-    "to_csv": "write_csv",
-    "to_dict": "to_pydict",
-    "to_dicts": "to_pylist",
-    "to_parquet": "write_parquet",
-    "to_table": "to_arrow",
-    "where": "filter",
-    "with_column": "with_columns",
-    "with_row_count": "with_row_index",
-}
-"""Names that other libraries have for what is called otherwise here."""
+    from stream._report import Report
 
 
 class Stream:
@@ -88,9 +54,9 @@ class Stream:
         return made
 
     def __getattr__(self, name: str) -> Any:
-        if name in _ELSEWHERE:
-            raise AttributeError(f"a Stream has no `{name}`; use {_as_code(_ELSEWHERE[name])}")
-        raise AttributeError(f"a Stream has no `{name}`")
+        from stream._elsewhere import METHODS, instead
+
+        raise AttributeError(instead("a Stream", name, METHODS))
 
     # -------------------------------------------------------------------------------------------- what it is
 
@@ -99,7 +65,7 @@ class Stream:
         """Names and dtypes of the rows that come out, in column order."""
         from stream._dtypes import Schema
 
-        return Schema._of(self._plan.schema())
+        return Schema(self._plan.schema())
 
     @property
     def columns(self) -> list[str]:
@@ -152,13 +118,13 @@ class Stream:
         >>> s.filter("x > 1").filter(lambda batch: batch["x"] != 2).to_pylist()
         [{'x': 4}]
         """
-        functions = [p for p in predicates if callable(p) and not isinstance(p, _a.Expr)]
+        functions = [p for p in predicates if callable(p) and not isinstance(p, Expr)]
         plan = self._plan
         exprs = _a.predicates("filter", [p for p in predicates if p not in functions] if functions else predicates)
         if exprs:
             plan = plan.filter(_a.raw_exprs(exprs))
         for fn in functions:
-            plan = plan.filter_map(_mask_of(fn))
+            plan = plan.filter_map(_callback.mask(fn))
         return Stream._of(plan)
 
     def filter_rows(self, fn: Callable[[dict[str, Any]], Any]) -> Stream:
@@ -170,11 +136,7 @@ class Stream:
         """
         _a.function("filter_rows", fn)
 
-        def mask(raw: RawBatch) -> _internal.RawColumn:
-            rows = raw.to_rows(0, raw.num_rows, False)
-            return _convert.column("mask", [bool(fn(row)) for row in rows])
-
-        return Stream._of(self._plan.filter_map(_named(mask, fn)))
+        return Stream._of(self._plan.filter_map(_callback.row_mask(fn)))
 
     def select(self, *exprs: Any, **named: Any) -> Stream:
         """Keep and make columns: names and expressions in their order, then named ones.
@@ -227,9 +189,7 @@ class Stream:
         >>> s.cast({"x": "float32"}).to_pydict()["x"]
         [1.0, 2.0, 3.0]
         """
-        from stream._dtypes import Schema
-
-        return Stream._of(self._plan.cast(Schema(dtypes)._raw))
+        return Stream._of(self._plan.cast(schema_pairs(dtypes)))
 
     def fill_null(self, value: Any) -> Stream:
         """Replace nulls: by one value in the columns whose type holds it, or by a dict name → value.
@@ -239,7 +199,6 @@ class Stream:
         >>> s.fill_null(0).to_pylist(), s.fill_null({"y": "?"}).to_pylist()
         ([{'x': 1, 'y': 'a'}, {'x': 0, 'y': None}], [{'x': 1, 'y': 'a'}, {'x': None, 'y': '?'}])
         """
-        from stream._expr import Expr, lit
 
         def literal(value: Any) -> Expr:
             return value if isinstance(value, Expr) else lit(value)
@@ -349,11 +308,8 @@ class Stream:
         """
         _a.function("map", fn)
         _a.not_built(concurrency=(concurrency, 1), executor=(executor, "threads"), ordered=(ordered, True))
-        def mapped(raw: RawBatch) -> RawBatch | None:
-            result = fn(Batch._of(raw))
-            return None if result is None else _convert.batch(result, "map: the function must return (or None to drop the batch)")
 
-        return Stream._of(self._plan.map(_named(mapped, fn), schema))
+        return Stream._of(self._plan.map(_callback.mapped(fn), schema))
 
     def inspect(self, fn: Callable[[Batch], object]) -> Stream:
         """Call a function on every batch that passes; what it returns is ignored.
@@ -366,10 +322,7 @@ class Stream:
         """
         _a.function("inspect", fn)
 
-        def inspected(raw: RawBatch) -> None:
-            fn(Batch._of(raw))
-
-        return Stream._of(self._plan.inspect(_named(inspected, fn)))
+        return Stream._of(self._plan.inspect(_callback.inspected(fn)))
 
     def pipe(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these.
@@ -392,6 +345,8 @@ class Stream:
         prefetch: int | None = None,
         temp_dir: Any = None,
         max_temp_bytes: int | str | None = None,
+        batch_size: int | None = None,
+        batch_bytes: int | str | None = None,
     ) -> Stream:
         """Set run options for the whole chain; what is not given stays.
 
@@ -407,6 +362,8 @@ class Stream:
             Where to spill.
         max_temp_bytes
             The most bytes to spill.
+        batch_size, batch_bytes
+            The most rows and bytes of a batch, as a reader takes them.
 
         Examples
         --------
@@ -417,9 +374,16 @@ class Stream:
         """
         from stream._read import run_options
 
-        return Stream._of(
-            self._plan.options(run_options(memory_limit, threads, prefetch, temp_dir, max_temp_bytes))
+        given = run_options(
+            memory_limit=memory_limit,
+            threads=threads,
+            prefetch=prefetch,
+            temp_dir=temp_dir,
+            max_temp_bytes=max_temp_bytes,
+            batch_size=batch_size,
+            batch_bytes=batch_bytes,
         )
+        return Stream._of(self._plan.options(given))
 
     # ----------------------------------------------------------------------------------------------- consuming
 
@@ -478,7 +442,9 @@ class Stream:
         import pyarrow
 
         run, raws = self._gathered("to_arrow")
-        return pyarrow.Table.from_batches([pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run)))
+        return pyarrow.Table.from_batches(
+            [pyarrow.record_batch(raw) for raw in raws], schema=pyarrow.schema(Batches._of(run))
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """Return everything as a ``pandas.DataFrame``; refused beyond `memory_limit` of Arrow bytes.
@@ -501,7 +467,9 @@ class Stream:
         import polars
 
         run, raws = self._gathered("to_polars")
-        return polars.concat([polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))])
+        return polars.concat(
+            [polars.DataFrame(raw) for raw in raws] or [polars.DataFrame(RawBatch.empty(Batches._of(run)))]
+        )
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """Return everything as a list of dicts.
@@ -567,7 +535,7 @@ class Stream:
         from stream._display import text_of
 
         title, names, dtypes, _, _ = Batch._of(shown)._shown(0)
-        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))
+        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))  # noqa: T201
 
     def __arrow_c_schema__(self) -> object:
         """Return the schema by Arrow's PyCapsule interface."""
@@ -625,19 +593,19 @@ class Stream:
         >>> report.rows_out, stream.read("rows.parquet").count()
         (3, 3)
         """
-        options = _given(
+        options = given(
             compression=(compression, "zstd"),
             compression_level=(compression_level, None),
             row_group_size=(row_group_size, None),
             row_group_bytes=(_convert.size("row_group_bytes", row_group_bytes), None),
             statistics=(statistics, True),
-            bloom_filters=(_listed(bloom_filters), []),
+            bloom_filters=(listed(bloom_filters), []),
             dictionary=(dictionary, True),
             page_checksums=(page_checksums, True),
-            sorted_by=(_listed(sorted_by), []),
-            mode=(_mode(mode), "overwrite"),
+            sorted_by=(listed(sorted_by), []),
+            mode=(checked_mode(mode), "overwrite"),
         )
-        return _written(self._plan.write_parquet, path, options, progress)
+        return written(self._plan.write_parquet, path, options, progress)
 
     def write_csv(
         self,
@@ -675,21 +643,22 @@ class Stream:
         >>> import stream
         >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
         >>> report = s.write_csv("rows.csv")
-        >>> print(open("rows.csv").read(), end="")
+        >>> from pathlib import Path
+        >>> print(Path("rows.csv").read_text(), end="")
         x,y
         1,a
         2,
         3,c
         """
-        options = _given(
+        options = given(
             delimiter=(delimiter, ","),
             quote_char=(quote_char, '"'),
             null_value=(null_value, ""),
             header=(header, True),
             compression=(compression, None),
-            mode=(_mode(mode), "overwrite"),
+            mode=(checked_mode(mode), "overwrite"),
         )
-        return _written(self._plan.write_csv, path, options, progress)
+        return written(self._plan.write_csv, path, options, progress)
 
     def write(self, path: Any, **options: Any) -> Report:
         """Write all rows in the format that the extension says; options are those of its ``write_*``.
@@ -717,228 +686,3 @@ class Stream:
             f"no format is known by the extension of `{_convert.path(path)}`; use .parquet, .csv (.gz, .zst), or call "
             "write_parquet() or write_csv()"
         )
-
-
-class Batches:
-    """A run: an iterator of `Batch`. Leaving it by ``break``, ``close()`` or ``with`` stops all its work.
-
-    Examples
-    --------
-    >>> import stream
-    >>> with iter(stream.from_arrow(stream.Batch({"x": [1, 2]}))) as batches:
-    ...     print(batches.schema.names, next(batches)["x"].sum())
-    ['x'] 3
-    """
-
-    __slots__ = ("__weakref__", "_progress", "_run")
-
-    _run: _internal.Run
-    _progress: Callable[..., object] | None
-
-    def __init__(self) -> None:
-        raise TypeError("a run is begun by iter(stream) or stream.batches()")
-
-    @classmethod
-    def _of(cls, run: _internal.Run, progress: Callable[..., object] | None = None) -> Batches:
-        made = object.__new__(cls)
-        made._run = run
-        made._progress = progress
-        return made
-
-    def __iter__(self) -> Batches:
-        return self
-
-    def __next__(self) -> Batch:
-        raw = self._run.next()
-        if self._progress is not None:
-            self._progress(self._run.stats(), raw is None)
-        if raw is None:
-            raise StopIteration
-        return Batch._of(raw)
-
-    def close(self) -> None:
-        """Stop the run: no thread, file or memory is left. Closing twice does nothing."""
-        self._run.close()
-
-    def __enter__(self) -> Batches:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def schema(self) -> Schema:
-        """Names and dtypes of every batch."""
-        from stream._dtypes import Schema
-
-        return Schema._of(self._run.schema())
-
-    @property
-    def stats(self) -> Stats:
-        """What the run has done so far."""
-        return Stats(self._run.stats())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Not built yet."""
-        raise NotImplementedError("state_dict() is not built yet")
-
-    def __arrow_c_schema__(self) -> object:
-        """Return the schema by Arrow's PyCapsule interface."""
-        return self._run.arrow_schema()
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Return the rest of the run by Arrow's PyCapsule interface."""
-        return self._run.arrow_stream(requested_schema)
-
-    def __repr__(self) -> str:
-        return f"<Batches: {self.stats}>"
-
-
-class Rows:
-    """A run, row by row: an iterator of dicts or tuples.
-
-    >>> import stream
-    >>> with stream.from_arrow(stream.Batch({"x": [1, 2]})).rows() as rows:
-    ...     print(next(rows))
-    {'x': 1}
-    """
-
-    __slots__ = ("__weakref__", "_batches", "_rows")
-
-    def __init__(self, batches: Batches, as_tuples: bool) -> None:
-        self._batches = batches
-        self._rows = _rows_of(batches._run, as_tuples)
-
-    def __iter__(self) -> Iterator[Any]:
-        # the generator itself, so that a loop over it costs no call of ours a row
-        return self._rows
-
-    def __next__(self) -> Any:
-        return next(self._rows)
-
-    def close(self) -> None:
-        """Stop the run."""
-        self._rows.close()
-        self._batches.close()
-
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def stats(self) -> Stats:
-        """What the run has done so far."""
-        return self._batches.stats
-
-    @property
-    def schema(self) -> Schema:
-        """Names and dtypes of the rows."""
-        return self._batches.schema
-
-    def state_dict(self) -> dict[str, Any]:
-        """Not built yet."""
-        raise NotImplementedError("state_dict() is not built yet")
-
-
-def _rows_of(run: _internal.Run, as_tuples: bool) -> Any:
-    """Rows, made 1,024 at a time: many enough to be cheap, few enough to be small."""
-    try:
-        while (raw := run.next()) is not None:
-            for start in range(0, raw.num_rows, 1024):
-                yield from raw.to_rows(start, start + 1024, as_tuples)
-    finally:
-        run.close()
-
-
-def _mask_of(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], _internal.RawColumn]:
-    def mask(raw: RawBatch) -> _internal.RawColumn:
-        result = fn(Batch._of(raw))
-        if not _convert.is_array(result):
-            raise TypeError(
-                f"the function of filter returns a mask, a true or false for each row of the batch, "
-                f"found `{_convert.kind_of(result)}`; filter_rows() takes a function of a row"
-            )
-        return _convert.column("mask", result)
-
-    return _named(mask, fn)
-
-
-def _named(stage: Any, fn: object) -> Any:
-    """Give a stage the name of the caller's function, by which `explain` and errors call it."""
-    stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
-    return stage
-
-
-def _as_code(instead: str) -> str:
-    return instead if " " in instead else f"`{instead}`"
-
-
-def _given(**options: tuple[Any, Any]) -> dict[str, Any]:
-    """The options that differ from their default: ``name=(value, default)``."""
-    return {name: value for name, (value, default) in options.items() if value != default}
-
-
-def _listed(names: Any) -> list[str]:
-    """Column names: one, several or none."""
-    return [names] if isinstance(names, str) else _a.names("column lists", names or ())
-
-
-def _mode(mode: str) -> str:
-    if mode == "append":
-        raise NotImplementedError('`mode="append"` is not built yet; use "overwrite" or "error"')
-    if mode not in ("overwrite", "error"):
-        raise ValueError(f'`mode` must be "overwrite" or "error", found `{mode}`')
-    return mode
-
-
-def _target(path: Any) -> Any:
-    """Where a sink writes: the text of a path, or the binary file object itself."""
-    return path if _convert.binary_file(path, "wb") else _convert.path(path)
-
-
-def _written(
-    write: Callable[[Any, dict[str, Any]], dict[str, Any]], path: Any, options: dict[str, Any], progress: Any
-) -> Report:
-    """Run a sink."""
-    shown = progress_of(progress)
-    if shown is not None:
-        options["progress"] = shown
-    figures = write(_target(path), options)
-    if shown is not None:
-        shown(figures, True)
-    return Report(figures)
-
-
-def progress_of(progress: Any) -> Callable[..., object] | None:
-    """Return what shows the progress of a run, given its figures; at most ten times a second.
-
-    ``True`` rewrites one line on stderr; a function is called with `Stats`. The last figures are shown in any case.
-    """
-    if progress is None or progress is False:
-        return None
-    import sys
-    from time import monotonic
-
-    if progress is not True:
-        _a.function("progress", progress)
-    last = [0.0]
-
-    def shown(figures: dict[str, Any], done: bool = False) -> None:
-        now = monotonic()
-        if now - last[0] < 0.1 and not done:
-            return
-        last[0] = now
-        stats = Stats(figures)
-        if progress is not True:
-            progress(stats)
-        elif sys.stderr is not None:
-            sys.stderr.write(f"\r\x1b[K{stats}" + ("\n" if done else ""))
-            sys.stderr.flush()
-
-    return shown

@@ -22,8 +22,8 @@ use arrow::datatypes::SchemaRef;
 
 pub use self::lower::Run;
 pub use self::verb::{NewName, Verb};
-use crate::options::Options;
 use crate::error::{Error, Result};
+use crate::options::Options;
 use crate::piece::Source;
 
 /// A chain may have this many verbs.

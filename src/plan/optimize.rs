@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::lower::agreed;
 use super::verb::Verb;
 use super::{Plan, Root};
 use crate::error::Result;
@@ -90,7 +91,21 @@ pub fn optimize(plan: &Plan, columns: Option<BTreeSet<String>>) -> Result<Optimi
             Ok(Optimized { root: From::Source(pushed.source), verbs })
         }
         Root::Concat(plans) => {
-            let inputs = plans.iter().map(|p| optimize(p, wish.columns.clone())).collect::<Result<_>>()?;
+            // each input may need more columns than the result does; all must give the same ones
+            let wanted = match (wish.columns, agreed(plans)?) {
+                (Some(wanted), Some(schema)) => {
+                    Some(schema.fields().iter().map(|f| f.name().clone()).filter(|n| wanted.contains(n)).collect())
+                }
+                _ => None,
+            };
+            let input = |plan: &Plan| {
+                let mut input = optimize(plan, wanted.as_ref().map(|w: &Vec<String>| w.iter().cloned().collect()))?;
+                if let Some(wanted) = &wanted {
+                    input.verbs.push(Arc::new(Verb::Select(wanted.iter().map(Expr::col).collect())));
+                }
+                Ok(input)
+            };
+            let inputs = plans.iter().map(input).collect::<Result<_>>()?;
             Ok(Optimized { root: From::Concat(inputs), verbs: plan.verbs.to_vec() })
         }
     }

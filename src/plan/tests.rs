@@ -167,7 +167,11 @@ fn a_predicate_stops_at_what_makes_its_column_or_counts_rows() {
         (Verb::Drop(vec!["odd".into()]), 1),
     ] {
         let what = verb.describe();
-        let w = watched(vec![verb, Verb::Filter(vec![over("id", 17)]), Verb::Aggregate(vec![col("id").aggregate(Aggregate::Count)])]);
+        let w = watched(vec![
+            verb,
+            Verb::Filter(vec![over("id", 17)]),
+            Verb::Aggregate(vec![col("id").aggregate(Aggregate::Count)]),
+        ]);
         w.rows();
         assert_eq!(w.predicates().len(), expected, "{what}");
     }
@@ -228,6 +232,9 @@ fn concat_goes_on_where_the_first_ends() {
     let twice = Watched { plan: twice.then(Verb::Select(vec![col("id")])).expect("fits"), ..w };
     assert_eq!(twice.rows(), [18, 19, 18, 19]);
     assert_eq!(twice.columns(), Some(vec!["id".into()]));
+    let other = watched(vec![]);
+    let counted = Plan::concat(vec![other.plan, watched(vec![Verb::Filter(vec![over("id", 17)])]).plan]);
+    assert_eq!(counted.expect("same columns").count(|| Ok(())).expect("counts"), 22, "inputs that need other columns");
     let other = watched(vec![Verb::Drop(vec!["odd".into()])]);
     let e = Plan::concat(vec![twice.plan, other.plan]).err().expect("other columns").to_string();
     assert!(e.starts_with("concat: stream 2 has other columns than the first: expected `id`: int64, found"), "{e}");
@@ -249,5 +256,19 @@ fn the_same_rows_for_every_crew_and_batch_size() {
             let plan = w.plan.with_options(Options { threads, prefetch: Some(prefetch), ..Options::default() });
             assert_eq!(Watched { plan, ..w }.rows(), (6..15).map(|i| i * 2).collect::<Vec<i64>>());
         }
+    }
+}
+
+#[test]
+fn a_filled_column_keeps_its_type() {
+    let w = watched(vec![]);
+    for (value, filled) in [(Expr::lit(0i64), "id"), (Expr::lit("x"), "name"), (Expr::lit(false), "none")] {
+        let plan = w.plan.then(Verb::FillNull(value.clone())).expect("fits");
+        let text = plan.explain().expect("explains");
+        assert!(text.contains("fill_null"), "{text}");
+        let before = w.plan.schema().expect("known").expect("known");
+        let after = plan.schema().expect("known").expect("known");
+        let types = |s: &SchemaRef| s.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        assert_eq!(types(&before), types(&after), "{value} fills {filled}");
     }
 }

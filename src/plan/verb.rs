@@ -268,12 +268,18 @@ fn with_columns(schema: &Schema, exprs: &[Expr]) -> Result<Vec<Expr>> {
 /// Whether the column's own type holds `value`, so that filling changes no type.
 fn holds(schema: &Schema, name: &str, value: &Expr, filled: &Expr) -> bool {
     let Ok(field) = schema.field_with_name(name) else { return false };
-    let text = matches!(value, Expr::Literal(Literal::Text(_)));
-    let is_text = match field.data_type() {
-        DataType::Dictionary(_, values) => matches!(**values, DataType::Utf8),
-        kind => matches!(kind, DataType::Utf8),
+    let kind = match field.data_type() {
+        DataType::Dictionary(_, values) => values,
+        kind => kind,
     };
-    text == is_text && resolve(filled, schema).is_ok_and(|t| t.field().data_type() == field.data_type())
+    let (text, truth) = match value {
+        Expr::Literal(Literal::Text(_)) => (true, false),
+        Expr::Literal(Literal::Bool(_)) => (false, true),
+        _ => (false, false),
+    };
+    text == matches!(kind, DataType::Utf8)
+        && truth == matches!(kind, DataType::Boolean)
+        && resolve(filled, schema).is_ok_and(|t| t.field().data_type() == field.data_type())
 }
 
 /// The schema with the index in front.

@@ -46,13 +46,28 @@ pub fn is_producer(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub struct Incoming {
     schema: SchemaRef,
     arrays: Arrays,
+    /// What is left of a batch whose columns are copied into another layout: a slice at a time, so that neither the
+    /// copy nor 32-bit offsets limit how large a producer's batches are.
+    left: Option<ArrayRef>,
     over: bool,
 }
+
+/// Rows of a slice of [`Incoming::left`].
+const SLICE: usize = 65_536;
 
 impl Incoming {
     /// The schema of every batch, as this package announces it: text is `string` whatever layout comes in.
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    fn same_layout(&self) -> bool {
+        match self.arrays.field.data_type() {
+            DataType::Struct(fields) => {
+                fields.iter().zip(self.schema.fields()).all(|(a, b)| a.data_type() == b.data_type())
+            }
+            _ => false,
+        }
     }
 }
 
@@ -63,7 +78,17 @@ impl Iterator for Incoming {
         if self.over {
             return None;
         }
-        let batch = self.arrays.next()?.and_then(|array| {
+        let array = match self.left.take() {
+            Some(left) => Ok(left),
+            None => self.arrays.next()?,
+        };
+        let batch = array.and_then(|array| {
+            let array = if array.len() > SLICE && !self.same_layout() {
+                self.left = Some(array.slice(SLICE, array.len() - SLICE));
+                array.slice(0, SLICE)
+            } else {
+                array
+            };
             let columns = columns_of(&array)?;
             let columns = columns
                 .into_iter()
@@ -90,7 +115,7 @@ pub fn import_batches(object: &Bound<'_, PyAny>) -> Result<Incoming> {
         )));
     };
     let fields: Vec<FieldRef> = fields.iter().map(announced_field).collect();
-    Ok(Incoming { schema: schema_of(fields, &arrays.field), arrays, over: false })
+    Ok(Incoming { schema: schema_of(fields, &arrays.field), arrays, left: None, over: false })
 }
 
 /// The schema that `object` tells by `__arrow_c_schema__`, or else by the stream or array that it gives.

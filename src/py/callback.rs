@@ -8,10 +8,10 @@ use pyo3::prelude::*;
 use super::batch::RawBatch;
 use super::column::RawColumn;
 use super::error::foreign;
+use crate::call::{Call, Kind, Returned};
 use crate::error::{Error, Result};
 use crate::memory::Exported;
 use crate::plan::NewName;
-use crate::call::{Call, Kind, Returned};
 
 /// Whether the caller pressed Ctrl-C; asked on the consumer's thread.
 pub fn interrupt() -> Result<()> {

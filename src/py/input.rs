@@ -165,7 +165,9 @@ fn read_into(object: &Bound<'_, PyAny>, into: &mut [u8], name: &str) -> Result<u
     }
     let bytes = found
         .cast::<PyBytes>()
-        .map_err(|_| Error::Type(format!("{name}: expected bytes from read(), found {}; open it with \"rb\"", found.get_type())))?
+        .map_err(|_| {
+            Error::Type(format!("{name}: expected bytes from read(), found {}; open it with \"rb\"", found.get_type()))
+        })?
         .as_bytes();
     let room = into
         .get_mut(..bytes.len())

@@ -5,10 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::dtype::{dtype_from_py, schema_from_py};
-use crate::options::Options;
 use crate::error::Error;
-use crate::format::{CsvOptions, Format, NullValues, OnError};
 use crate::fit::{Extra, Missing};
+use crate::format::{CsvOptions, Format, NullValues, OnError};
+use crate::options::Options;
 
 /// Arguments that are taken one by one, until none is left.
 pub struct Arguments<'py>(Bound<'py, PyDict>);

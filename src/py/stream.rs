@@ -19,15 +19,15 @@ use super::expr::PyExpr;
 use super::input::input;
 use super::options::{Arguments, FileOptions, csv_options, run_options};
 use super::stats::stats;
+use crate::call::Kind;
 use crate::context::Context;
-use crate::options::Options;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::format::Format;
+use crate::options::Options;
 use crate::plan::{Plan, Run, Verb};
 use crate::source::arrow::{ArrowSource, Batches, Producer};
 use crate::source::reading::{Reading, What};
-use crate::call::Kind;
 
 /// A description of a run.
 #[pyclass(name = "Plan", frozen, module = "stream._internal")]

@@ -1,20 +1,21 @@
 //! The only threads: workers that open pieces and push them through the steps, in parallel and yet in order.
 //!
-//! Each worker takes the next piece under a lock (so pieces are cut in order) together with a *ticket*, and a *slot*
-//! that queues what the piece yields. The consumer empties the slots in ticket order. Two things bound what is
-//! ahead of it: at most `ahead` results wait in all slots together, and a piece is opened only when the window has
-//! room for its `need`. The oldest piece waits for neither, so nothing can lock up: whatever the others hold, the
-//! one that the consumer waits for goes on.
+//! A channel of channels: each worker takes the next piece under a lock (so pieces are cut in order) together with a
+//! *ticket* and a channel for its results, and the consumer, who is told of each channel in that order, empties one
+//! after the other. Two things bound what is ahead of it: at most `ahead` results wait in all channels together, and
+//! a piece is opened only when the window has room for its `need`. The oldest piece waits for neither, so nothing can
+//! lock up: whatever the others hold, the one that the consumer waits for goes on.
 //!
 //! An error ends its piece; the consumer meets it when all earlier rows are out, so which error is raised does not
 //! depend on timing. Threads start with the first pull and are joined on drop; a worker notices that within a batch.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
@@ -73,22 +74,7 @@ pub fn run<T: Send + 'static>(
     if on_consumer || context.options.inline() {
         Box::new(Inline { pieces, work, window, context, open: None, ticket: 0, asked: Instant::now(), ended: false })
     } else {
-        Box::new(Exchange {
-            shared: Arc::new(Shared {
-                pieces,
-                work,
-                window,
-                context,
-                cut: Mutex::new(()),
-                tickets: AtomicU32::new(0),
-                largest: AtomicUsize::new(0),
-                state: Mutex::new(State { slots: VecDeque::new(), queued: 0, exhausted: false, stopped: false }),
-                ready: Condvar::new(),
-                room: Condvar::new(),
-            }),
-            crew: Vec::new(),
-            ended: false,
-        })
+        Box::new(Exchange::new(pieces, work, window, context))
     }
 }
 
@@ -151,18 +137,28 @@ impl<T> Iterator for Inline<T> {
     }
 }
 
-struct Slot<T> {
-    ticket: u32,
-    queue: VecDeque<T>,
-    error: Option<Error>,
-    done: bool,
+/// The results of one piece, in order; the channel ends with the piece.
+type Results<T> = Receiver<Result<T>>;
+
+/// What the workers wait on.
+struct State {
+    /// The ticket of the piece that the consumer empties now.
+    oldest: u32,
+    /// Results in all channels together.
+    queued: usize,
+    /// Pieces that were cut and not yet emptied.
+    open: usize,
+    /// No piece is cut any more: there is none left, or one failed and nothing behind it is ever pulled.
+    exhausted: bool,
+    /// The consumer left.
+    stopped: bool,
 }
 
-struct State<T> {
-    slots: VecDeque<Slot<T>>,
-    queued: usize,
-    exhausted: bool,
-    stopped: bool,
+struct Cut<T> {
+    /// The next ticket.
+    ticket: u32,
+    /// Where the consumer is told of it; gone when there is no next one.
+    order: Option<Sender<(u32, Results<T>)>>,
 }
 
 struct Shared<T> {
@@ -170,106 +166,76 @@ struct Shared<T> {
     work: Work<T>,
     window: Holder,
     context: Arc<Context>,
-    /// Held while a piece is cut and given its ticket.
-    cut: Mutex<()>,
-    tickets: AtomicU32,
+    /// Held while a piece is cut.
+    cut: Mutex<Cut<T>>,
     /// The largest `need` so far.
     largest: AtomicUsize,
-    state: Mutex<State<T>>,
-    /// Something for the consumer.
-    ready: Condvar,
+    state: Mutex<State>,
     /// Room for a worker.
     room: Condvar,
 }
 
-impl<T> State<T> {
-    fn slot(&mut self, ticket: u32) -> Option<&mut Slot<T>> {
-        let oldest = self.slots.front()?.ticket;
-        self.slots.get_mut((ticket - oldest) as usize)
-    }
-
-    fn is_oldest(&self, ticket: u32) -> bool {
-        self.slots.front().is_some_and(|s| s.ticket == ticket)
-    }
-}
-
 impl<T: Send + 'static> Shared<T> {
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a worker does until there is no piece left or the run ends.
     fn serve(&self) {
-        loop {
-            let cut = match catch_unwind(AssertUnwindSafe(|| self.cut())) {
-                Ok(Ok(Some(cut))) => cut,
-                Ok(Ok(None)) => return,
-                Ok(Err(e)) => return self.fail_cutting(e),
-                Err(panic) => return self.fail_cutting(internal(&*panic)),
-            };
-            let (ticket, piece) = cut;
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| self.read(ticket, piece))).unwrap_or_else(|p| Err(internal(&*p)));
-            let mut state = self.state();
-            let failed = outcome.is_err();
-            if let Some(slot) = state.slot(ticket) {
-                slot.error = outcome.err();
-                slot.done = true;
+        while let Some((ticket, piece, results)) = self.cut() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.read(ticket, piece, &results)));
+            if let Err(e) = outcome.unwrap_or_else(|panic| Err(internal(&*panic))) {
+                self.state().exhausted = true;
+                let _ = results.send(Err(e));
             }
-            // nothing behind an error is ever pulled
-            state.exhausted |= failed;
-            drop(state);
-            self.ready.notify_all();
-            self.room.notify_all();
         }
     }
 
-    /// The next piece with its ticket and slot.
-    fn cut(&self) -> Result<Option<(u32, Piece)>> {
-        let _order = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The next piece, with its ticket and the channel for its results, once there is room for one more.
+    fn cut(&self) -> Option<(u32, Piece, Sender<Result<T>>)> {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         let most = self.context.options.threads + self.context.options.ahead();
-        {
-            let mut state = self.state();
-            while state.slots.len() >= most && !state.stopped {
-                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            if state.stopped || state.exhausted {
-                return Ok(None);
-            }
+        let mut state = self.state();
+        while state.open >= most && !state.stopped && !state.exhausted {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let piece = self.pieces.next(&self.context)?;
-        let mut state = self.state();
-        let Some(piece) = piece else {
-            state.exhausted = true;
-            drop(state);
-            self.ready.notify_all();
-            return Ok(None);
-        };
-        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        state.slots.push_back(Slot { ticket, queue: VecDeque::new(), error: None, done: false });
-        Ok(Some((ticket, piece)))
-    }
-
-    /// A source that cannot tell its next piece: the consumer meets that after all earlier rows.
-    fn fail_cutting(&self, error: Error) {
-        let mut state = self.state();
-        if !state.exhausted {
-            state.exhausted = true;
-            let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-            state.slots.push_back(Slot { ticket, queue: VecDeque::new(), error: Some(error), done: true });
+        if state.stopped || state.exhausted {
+            cut.order = None;
+            return None;
         }
         drop(state);
-        self.ready.notify_all();
+        let next = catch_unwind(AssertUnwindSafe(|| self.pieces.next(&self.context)));
+        let next = next.unwrap_or_else(|panic| Err(internal(&*panic)));
+        let mut state = self.state();
+        state.exhausted |= !matches!(next, Ok(Some(_)));
+        let Some(piece) = next.transpose() else {
+            cut.order = None;
+            return None;
+        };
+        state.open += 1;
+        drop(state);
+        let (results, receiver) = unbounded();
+        let ticket = cut.ticket;
+        cut.ticket += 1;
+        cut.order.as_ref()?.send((ticket, receiver)).ok()?;
+        match piece {
+            Ok(piece) => Some((ticket, piece, results)),
+            // a source that cannot tell its next piece: the consumer meets that after all earlier rows
+            Err(e) => {
+                let _ = results.send(Err(e));
+                cut.order = None;
+                None
+            }
+        }
     }
 
-    fn read(&self, ticket: u32, piece: Piece) -> Result<()> {
+    fn read(&self, ticket: u32, piece: Piece, results: &Sender<Result<T>>) -> Result<()> {
         let lease = self.admit(ticket, piece.need)?;
-        let pull = self.pieces.clone().open(piece, lease, &self.context)?;
-        for held in pull {
+        for held in self.pieces.clone().open(piece, lease, &self.context)? {
             let mut held = held?;
             held.first.piece = ticket;
             if let Some(out) = (self.work)(held, &self.context)? {
-                self.hand_over(ticket, out)?;
+                self.hand_over(ticket, out, results)?;
             }
             self.context.cancel.check()?;
         }
@@ -278,13 +244,13 @@ impl<T: Send + 'static> Shared<T> {
 
     /// A lease of `need` bytes: at once for the oldest, when the window has room for the others.
     fn admit(&self, ticket: u32, need: usize) -> Result<Lease> {
+        let largest = self.largest.fetch_max(need, Ordering::Relaxed).max(need);
         let mut state = self.state();
         loop {
             if state.stopped {
                 return Err(Error::Cancelled);
             }
-            let largest = self.largest.fetch_max(need, Ordering::Relaxed).max(need);
-            if state.is_oldest(ticket) {
+            if state.oldest == ticket {
                 drop(state);
                 return self.window.lease(need);
             }
@@ -297,39 +263,50 @@ impl<T: Send + 'static> Shared<T> {
         }
     }
 
-    /// Queues a result, once there is room for it.
-    fn hand_over(&self, ticket: u32, out: T) -> Result<()> {
+    /// Sends a result, once there is room for it.
+    fn hand_over(&self, ticket: u32, out: T, results: &Sender<Result<T>>) -> Result<()> {
         let ahead = self.context.options.ahead();
         let mut state = self.state();
-        loop {
+        while state.queued >= ahead && !(state.oldest == ticket && results.is_empty()) {
             if state.stopped {
                 return Err(Error::Cancelled);
             }
-            let oldest = state.is_oldest(ticket);
-            let free = state.queued < ahead;
-            let Some(slot) = state.slot(ticket) else { return Err(Error::Cancelled) };
-            if free || (oldest && slot.queue.is_empty()) {
-                slot.queue.push_back(out);
-                state.queued += 1;
-                drop(state);
-                if oldest {
-                    self.ready.notify_all();
-                }
-                return Ok(());
-            }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.queued += 1;
+        drop(state);
+        results.send(Ok(out)).map_err(|_| Error::Cancelled)
     }
 }
 
 /// The consumer's end: starts the crew with the first pull, joins it on drop.
 struct Exchange<T: Send + 'static> {
     shared: Arc<Shared<T>>,
+    /// The pieces in order, each as the channel of its results; ends when the last worker has left.
+    order: Receiver<(u32, Results<T>)>,
+    front: Option<Results<T>>,
     crew: Vec<JoinHandle<()>>,
+    asked: Instant,
     ended: bool,
 }
 
 impl<T: Send + 'static> Exchange<T> {
+    fn new(pieces: Arc<dyn Pieces>, work: Work<T>, window: Holder, context: Arc<Context>) -> Self {
+        let (sender, order) = unbounded();
+        let state = State { oldest: 0, queued: 0, open: 0, exhausted: false, stopped: false };
+        let shared = Arc::new(Shared {
+            pieces,
+            work,
+            window,
+            context,
+            cut: Mutex::new(Cut { ticket: 0, order: Some(sender) }),
+            largest: AtomicUsize::new(0),
+            state: Mutex::new(state),
+            room: Condvar::new(),
+        });
+        Self { shared, order, front: None, crew: Vec::new(), asked: Instant::now(), ended: false }
+    }
+
     fn start(&mut self) -> Result<()> {
         for i in 0..self.shared.context.options.threads {
             let shared = self.shared.clone();
@@ -348,38 +325,42 @@ impl<T: Send + 'static> Exchange<T> {
         if self.crew.is_empty() {
             self.start()?;
         }
-        let shared = self.shared.clone();
         // what the caller took last time is gone by now: somebody may have waited for its bytes
-        shared.room.notify_all();
-        let mut state = shared.state();
+        self.shared.room.notify_all();
         loop {
-            if let Some(slot) = state.slots.front_mut() {
-                if let Some(out) = slot.queue.pop_front() {
-                    state.queued -= 1;
-                    drop(state);
-                    shared.room.notify_all();
-                    return Ok(Some(out));
-                }
-                if slot.done {
-                    let error = slot.error.take();
-                    state.slots.pop_front();
-                    shared.room.notify_all();
-                    match error {
-                        Some(e) => return Err(e),
-                        None => continue,
-                    }
-                }
-            } else if state.exhausted {
-                return Ok(None);
+            // workers that find nothing for the consumer still wake it: only the clock says when to look
+            if self.asked.elapsed() >= TICK {
+                self.asked = Instant::now();
+                self.shared.context.interrupted()?;
+                self.shared.context.cancel.check()?;
+                self.shared.room.notify_all();
             }
-            let (back, waited) = shared.ready.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
-            state = back;
-            if waited.timed_out() {
-                drop(state);
-                shared.context.interrupted()?;
-                shared.context.cancel.check()?;
-                shared.room.notify_all();
-                state = shared.state();
+            let Some(results) = &self.front else {
+                match self.order.recv_timeout(TICK) {
+                    Ok((ticket, results)) => {
+                        self.front = Some(results);
+                        self.shared.state().oldest = ticket;
+                        self.shared.room.notify_all();
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                }
+                continue;
+            };
+            match results.recv_timeout(TICK) {
+                Ok(out) => {
+                    if out.is_ok() {
+                        self.shared.state().queued -= 1;
+                        self.shared.room.notify_all();
+                    }
+                    return out.map(Some);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.front = None;
+                    self.shared.state().open -= 1;
+                    self.shared.room.notify_all();
+                }
             }
         }
     }
@@ -387,16 +368,15 @@ impl<T: Send + 'static> Exchange<T> {
     /// Ends the crew and waits for it; at most one batch of work away.
     fn stop(&mut self) {
         self.ended = true;
-        {
-            let mut state = self.shared.state();
-            state.stopped = true;
-        }
+        self.shared.state().stopped = true;
         self.shared.context.cancel.cancel();
         self.shared.room.notify_all();
         for worker in self.crew.drain(..) {
             let _ = worker.join();
         }
-        self.shared.state().slots.clear();
+        // what nobody will pull goes now, with its leases
+        self.front = None;
+        while self.order.try_recv().is_ok() {}
     }
 }
 

@@ -36,8 +36,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "py",
         &[
-            "error", "format", "dtype", "alloc", "memory", "batch", "fit", "call", "options", "keys", "spill", "context",
-            "expr", "piece", "source", "sink", "stage", "plan",
+            "error", "format", "dtype", "alloc", "memory", "batch", "fit", "call", "options", "keys", "spill",
+            "context", "expr", "piece", "source", "sink", "stage", "plan",
         ],
     ),
 ];

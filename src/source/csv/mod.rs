@@ -288,7 +288,7 @@ impl Source for CsvSource {
             (Input::Live(live), _) if from.is_some() => return Err(once(live.name())),
             (_, Some(of)) => {
                 kept = of.cuts;
-                of.room.bind(&context.memory.holder(format!("csv {}", file.name), None))?;
+                of.room.bind(&context.memory.holder("csv reader", None))?;
                 Feed::Open(of.cutter)
             }
             (input, None) => Feed::Closed(Unread::of(input)?),

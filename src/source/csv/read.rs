@@ -62,12 +62,12 @@ impl Run {
         cuts: Cuts,
         context: &Context,
     ) -> Self {
-        let name = format!("csv {}", file.name);
+        let name = "csv reader";
         let fixed = schema.fields().iter().map(|f| fixed_bytes(f.data_type())).sum();
         let begins = |d: &DataType| if matches!(d, DataType::Dictionary(..)) { 16 << 10 } else { 256 };
         let beside = schema.fields().iter().map(|f| begins(f.data_type())).sum();
         let block = (INDEX / (8 * file.names.len().max(1))).clamp(1, 1024);
-        let (holder, counters) = (context.memory.holder(&name, None), context.stats.stage(name));
+        let (holder, counters) = (context.memory.holder(name, None), context.stats.stage(name));
         Self { file, columns, schema, limit, holder, counters, cuts: Mutex::new(cuts), fixed, beside, block }
     }
 
@@ -392,6 +392,7 @@ impl Batches {
         let lease = self.lease.split(bytes)?;
         let first = Ordinal { piece: 0, row: self.row };
         self.row = self.row.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        self.run.counters.rows_in.fetch_add(rows as u64, relaxed);
         self.run.counters.rows_out.fetch_add(batch.num_rows() as u64, relaxed);
         self.run.counters.bytes_out.fetch_add(bytes as u64, relaxed);
         Ok(Held { batch, first, lease })

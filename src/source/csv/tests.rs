@@ -8,8 +8,8 @@ use arrow::datatypes::{Int64Type, TimeUnit};
 use arrow::util::display::array_value_to_string;
 
 use super::*;
-use crate::options::Options;
 use crate::format::OnError;
+use crate::options::Options;
 use crate::source::read_at::{InMemory, Live};
 
 fn input(text: &[u8]) -> Input {
@@ -398,11 +398,13 @@ fn a_run_goes_on_at_any_place() {
     gz.write_all(text.as_bytes()).expect("memory");
     for bytes in [text.clone().into_bytes(), gz.finish().expect("memory")] {
         let source = CsvSource::with_piece_bytes(input(&bytes), CsvOptions::default(), Some(3000)).expect("opens");
-        let (batches, places) = run_in(source.clone(), &Context::new(Options::default(), || Ok(())), None).expect("reads");
+        let (batches, places) =
+            run_in(source.clone(), &Context::new(Options::default(), || Ok(())), None).expect("reads");
         for (i, place) in places.iter().enumerate() {
             let line = 1 + text.as_bytes()[..place.start as usize].iter().filter(|b| **b == b'\n').count() as u64;
             assert_eq!(place.line, line);
-            let (rest, again) = run_in(source.clone(), &Context::new(Options::default(), || Ok(())), Some(place)).expect("reads");
+            let (rest, again) =
+                run_in(source.clone(), &Context::new(Options::default(), || Ok(())), Some(place)).expect("reads");
             assert_eq!((&rest[..], &again[..]), (&batches[i..], &places[i..]));
         }
     }

@@ -1,8 +1,8 @@
 //! Files that the tests make up, a piece a batch.
 
 use super::*;
-use crate::options::Options;
 use crate::memory::Lease;
+use crate::options::Options;
 use crate::piece::{Held, Ordinal, Piece, Pull};
 use arrow::array::{Int32Array, Int64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -291,4 +291,54 @@ fn the_folder_wins_over_the_file() {
     assert_eq!(rows.column(1).as_ref(), &Int64Array::from(vec![7, 7]));
     let options = ManyOptions { file_column: Some("even".into()), ..ManyOptions::default() };
     assert!(matches!(Many::new(inputs(1), open, options), Err(Error::Schema(_))));
+}
+
+#[test]
+fn a_folder_of_parquet_files_is_pruned_by_its_partitions() {
+    use crate::expr::Operator;
+    use crate::source::files::find;
+    use crate::source::parquet::ParquetSource;
+    use crate::source::read_at::Input;
+    use parquet::arrow::ArrowWriter;
+
+    let dir = tempfile::tempdir().expect("a folder");
+    for day in 8..12 {
+        let folder = dir.path().join(format!("year=2024/dt=2024-01-{day:02}"));
+        std::fs::create_dir_all(&folder).expect("folders");
+        let file = std::fs::File::create(folder.join("part.parquet")).expect("a file");
+        let batch = numbers("n", &[day, day * 10]);
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+        writer.write(&batch).expect("written");
+        writer.close().expect("closed");
+    }
+    let listing = find(&[dir.path()]).expect("files");
+    let constants = listing.hive.iter().cloned().zip(listing.constants().expect("typed")).collect();
+    let files: Vec<FileInput> =
+        listing.files.iter().map(|f| FileInput { name: f.name.clone(), ..FileInput::default() }).collect();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = opened.clone();
+    let open: Open = Arc::new(move |i, _| {
+        count.fetch_add(1, SeqCst);
+        match listing.files[i].open()? {
+            Input::Seekable(at) => Ok(ParquetSource::open(at)?),
+            Input::Live(_) => Err(Error::Value("a file is not live".into())),
+        }
+    });
+    let many = Many::new(files, open, ManyOptions { constants, ..ManyOptions::default() }).expect("four files");
+    assert_eq!(many.rows().expect("known"), Some(8));
+    opened.store(0, SeqCst);
+    let late = Expr::col("dt").binary(Operator::GtEq, Expr::lit("2024-01-10"));
+    let large = Expr::col("n").binary(Operator::Gt, Expr::lit(50i64));
+    let mixed = Expr::col("n").binary(Operator::Gt, Expr::col("year"));
+    let wish =
+        Pushdown { columns: Some(vec!["dt".into(), "n".into()]), predicates: vec![late, large, mixed], limit: None };
+    let pushed = many.push(&wish).expect("they fit");
+    assert_eq!((pushed.exact[0], pushed.exact[2]), (true, false));
+    assert_eq!(pushed.source.explain()[0], "2 of 4 files");
+    let (rows, _) = run(pushed.source.clone(), None).expect("runs");
+    let want = if pushed.exact[1] { vec![100, 110] } else { vec![10, 100, 11, 110] };
+    assert_eq!(ints(&rows, "n"), want);
+    assert_eq!(opened.load(SeqCst), 2, "the first is kept for its schema, but not read");
+    let bad = Expr::col("dt").binary(Operator::GtEq, Expr::lit("soon"));
+    assert!(many.push(&Pushdown { predicates: vec![bad], ..Pushdown::default() }).is_err());
 }

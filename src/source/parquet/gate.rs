@@ -35,6 +35,8 @@ pub struct PageLease {
     lease: Lease,
     /// One entry a column chunk: where it starts, its dictionary, its newest page.
     columns: Vec<ColumnPages>,
+    /// Why the gate was shut. The crate's errors keep only the text of it.
+    refused: Option<Error>,
 }
 
 struct ColumnPages {
@@ -52,7 +54,12 @@ impl PageLease {
             .into_iter()
             .map(|(start, end, uncompressed)| ColumnPages { start, end, uncompressed, dictionary: 0, page: 0 })
             .collect();
-        Self { lease, columns }
+        Self { lease, columns, refused: None }
+    }
+
+    /// Why the gate was shut, if it was: what the crate reports then is an echo of it.
+    pub fn refused(&mut self) -> Option<Error> {
+        self.refused.take()
     }
 
     /// A page whose header starts at `offset` is about to be read.
@@ -120,8 +127,18 @@ impl ChunkReader for Gate {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        read_bytes(&*self.at, start, length, self.end)
+        read_bytes(&*self.at, start, length, self.end).map_err(|e| match Error::from(e) {
+            e @ Error::Format(_) => ParquetError::General(e.to_string()),
+            e => ParquetError::External(Box::new(shut(&self.held, e))),
+        })
     }
+}
+
+/// Notes why the gate is shut, and gives the crate something to report.
+fn shut(held: &Mutex<PageLease>, why: Error) -> io::Error {
+    let said = why.to_string();
+    held.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(why);
+    io::Error::other(said)
 }
 
 /// `length` bytes at `start`, refused before anything is allocated where the file has fewer.
@@ -169,7 +186,7 @@ impl HeaderReader {
 impl Read for HeaderReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.used == self.buffer.len() {
-            self.fill().map_err(io::Error::other)?;
+            self.fill().map_err(|why| shut(&self.held, why))?;
         }
         let n = into.len().min(self.buffer.len() - self.used);
         into[..n].copy_from_slice(&self.buffer[self.used..self.used + n]);

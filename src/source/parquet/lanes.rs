@@ -18,7 +18,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use super::gate::{Gate, PageLease};
 use super::layout::Column;
 use crate::context::{Context, TICK};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::memory::Holder;
 use crate::source::read_at::ReadAt;
 
@@ -36,6 +36,7 @@ struct Lane {
     /// Their positions in the projection.
     columns: Range<usize>,
     what: String,
+    pages: Arc<Mutex<PageLease>>,
     state: Mutex<LaneState>,
     moved: Condvar,
 }
@@ -120,6 +121,11 @@ impl RowGroup {
     }
 }
 
+/// Why the gate was shut, if it was.
+fn refused(pages: &Mutex<PageLease>) -> Option<Error> {
+    pages.lock().unwrap_or_else(PoisonError::into_inner).refused()
+}
+
 impl Lane {
     fn open(opening: &Opening<'_>, columns: Range<usize>) -> Result<Self> {
         let chosen = &opening.columns[columns.clone()];
@@ -141,7 +147,7 @@ impl Lane {
             ranges.push((start, end, u64::try_from(column.uncompressed_size()).unwrap_or(0)));
         }
         let held = Arc::new(Mutex::new(PageLease::new(opening.pages.empty(), ranges)));
-        let gate = Gate::new(opening.at.clone(), size, held);
+        let gate = Gate::new(opening.at.clone(), size, held.clone());
         let mask = ProjectionMask::roots(footer.file_metadata().schema_descr(), chosen.iter().map(|c| c.root));
         let start = usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?;
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
@@ -150,14 +156,15 @@ impl Lane {
             .with_batch_size(opening.window)
             .with_offset(start)
             .build()
-            .context(|| &what)?;
+            .map_err(|e| refused(&held).unwrap_or_else(|| e.into()).context(&what))?;
         let state = Mutex::new(LaneState { reader: Some(reader), row: opening.start });
-        Ok(Self { columns, what, state, moved: Condvar::new() })
+        Ok(Self { columns, what, pages: held, state, moved: Condvar::new() })
     }
 
     fn next(&self, state: &mut LaneState, rows: usize) -> Result<RecordBatch> {
         let batch = match state.reader.as_mut().and_then(Iterator::next) {
-            Some(batch) => batch.context(|| &self.what)?,
+            Some(Ok(batch)) => batch,
+            Some(Err(e)) => return Err(refused(&self.pages).unwrap_or_else(|| e.into()).context(&self.what)),
             None => return Err(Error::Format(format!("{}: ends before its row group does", self.what))),
         };
         if batch.num_rows() != rows || batch.num_columns() != self.columns.len() {

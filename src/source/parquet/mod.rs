@@ -17,6 +17,8 @@ mod lanes;
 mod layout;
 mod pieces;
 mod prune;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

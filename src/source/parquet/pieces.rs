@@ -35,8 +35,10 @@ pub struct ParquetPieces {
 }
 
 struct Shared {
-    group: Arc<RowGroup>,
+    /// Where its first window begins: whoever opens the decoders, of whatever window, opens them there.
+    start: u64,
     windows: u64,
+    group: Option<Arc<RowGroup>>,
 }
 
 /// The next window.
@@ -59,7 +61,7 @@ impl ParquetPieces {
         from: Option<&Place>,
         context: &Context,
     ) -> Result<Self> {
-        let counters = context.stats.stage(format!("parquet {}", source.name()));
+        let counters = context.stats.stage("parquet reader");
         counters.files.fetch_add(1, Relaxed);
         let all = source.layout.footer().num_row_groups();
         counters.add("row groups", source.groups.len() as u64);
@@ -107,14 +109,14 @@ impl ParquetPieces {
     }
 
     /// The row group of `place`, opened by whoever comes first.
-    fn group(&self, place: &Place, window: u64) -> Result<Arc<RowGroup>> {
+    fn group(&self, place: &Place, window: usize) -> Result<Arc<RowGroup>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = open.get(&place.part) {
-            return Ok(shared.group.clone());
+        let Some(shared) = open.get_mut(&place.part) else { return Err(Error::Cancelled) };
+        if let Some(group) = &shared.group {
+            return Ok(group.clone());
         }
-        let group = Arc::new(RowGroup::open(&self.opening(place, window as usize, place.start), false)?);
-        let windows = (self.rows_of(place.part) - place.start).div_ceil(window);
-        open.insert(place.part, Shared { group: group.clone(), windows });
+        let group = Arc::new(RowGroup::open(&self.opening(place, window, shared.start), false)?);
+        shared.group = Some(group.clone());
         Ok(group)
     }
 
@@ -178,6 +180,11 @@ impl Pieces for ParquetPieces {
                 self.counters.rows_in.fetch_add(rows, Relaxed);
             }
             let len = if alone { left } else { left.min(window) };
+            if !alone {
+                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+                let (start, windows) = (cursor.row, left.div_ceil(window));
+                open.entry(part).or_insert(Shared { start, windows, group: None });
+            }
             let place = Place { file: 0, part, start: cursor.row, len, line: 0 };
             cursor.row += len;
             cursor.left = cursor.left.saturating_sub(len);
@@ -197,7 +204,7 @@ impl Pieces for ParquetPieces {
         }
         if !alone {
             let mut read = || -> Result<Vec<Held>> {
-                let group = self.group(&place, window)?;
+                let group = self.group(&place, window as usize)?;
                 let columns = group.read(place.start, place.len as usize, context)?;
                 self.leave(place.part);
                 self.batches(columns, place.len as usize, &mut lease, context)

@@ -1,0 +1,155 @@
+//! One file read in every way there is must give the same rows.
+
+use arrow::array::{
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Int32Type;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::*;
+use crate::options::Options;
+use crate::source::read_at::InMemory;
+use crate::stage::exchange;
+
+/// Rows of every kind of column: fixed, text, nullable, dictionary, nested.
+fn rows(n: i64) -> RecordBatch {
+    let text: StringArray = (0..n).map(|i| (i % 5 != 0).then(|| format!("text {}", i % 97))).collect();
+    let long: StringArray = (0..n).map(|i| Some("x".repeat((i % 61) as usize))).collect();
+    let codes: DictionaryArray<Int32Type> = (0..n).map(|i| Some(["a", "bb", "ccc"][(i % 3) as usize])).collect();
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        (0..n).map(|i| (i % 4 != 0).then(|| (0..i % 3).map(|k| Some(k as i32)).collect::<Vec<_>>())),
+    );
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", Arc::new(Int64Array::from_iter_values(0..n)) as ArrayRef, true),
+        ("small", Arc::new((0..n).map(|i| (i % 7 != 0).then_some(i as i32)).collect::<Int32Array>()), true),
+        ("real", Arc::new(Float64Array::from_iter_values((0..n).map(|i| i as f64 / 3.0))), true),
+        ("flag", Arc::new((0..n).map(|i| Some(i % 2 == 0)).collect::<BooleanArray>()), true),
+        ("text", Arc::new(text), true),
+        ("long", Arc::new(long), true),
+        ("code", Arc::new(codes), true),
+        ("list", Arc::new(lists), true),
+    ])
+    .expect("columns of one length")
+}
+
+fn file(rows: &RecordBatch, group: usize) -> Arc<ParquetSource> {
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group))
+        .set_data_page_row_count_limit(500)
+        .set_write_batch_size(100)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("a writer");
+    writer.write(rows).expect("rows");
+    writer.close().expect("a footer");
+    ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect("a Parquet file")
+}
+
+fn read(source: Arc<dyn Source>, options: Options, from: Option<&Place>) -> RecordBatch {
+    let context = Context::new(options.check().expect("sensible"), || Ok(()));
+    let schema = source.schema();
+    let pieces = source.start(from, &context).expect("starts");
+    let mut batches = Vec::new();
+    for held in exchange::rows(pieces, false, &context) {
+        let held = held.expect("reads");
+        assert!(held.batch.num_rows() <= context.options.batch_size);
+        batches.push(held.batch);
+    }
+    assert_eq!(context.memory.holders().iter().filter(|h| h.0 == "reader").map(|h| h.1).sum::<usize>(), 0);
+    concat_batches(&schema, &batches).expect("one schema")
+}
+
+fn set(threads: usize, prefetch: usize, batch_size: usize, memory_limit: usize) -> Options {
+    Options { threads, prefetch: Some(prefetch), batch_size, memory_limit: Some(memory_limit), ..Options::default() }
+}
+
+#[test]
+fn the_same_rows_for_every_crew_batch_size_and_limit() {
+    let whole = rows(20_000);
+    for group in [20_000, 3_001] {
+        let source = file(&whole, group);
+        for (threads, prefetch) in [(1, 0), (1, 2), (2, 2), (8, 8)] {
+            for batch_size in [7, 1_000, 65_536] {
+                for limit in [3 << 20, 64 << 20] {
+                    let found = read(source.clone(), set(threads, prefetch, batch_size, limit), None);
+                    assert_eq!(found, whole, "{group} {threads} {prefetch} {batch_size} {limit}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn workers_that_race_for_a_row_group_never_lock_up() {
+    // small windows of many small row groups: each race is for who opens one
+    let whole = rows(12_000);
+    let source = file(&whole, 2_000);
+    for _ in 0..20 {
+        assert_eq!(read(source.clone(), set(8, 8, 100, 2 << 20), None), whole);
+    }
+}
+
+#[test]
+fn columns_come_as_asked_for() {
+    let whole = rows(1_000);
+    let wish = Pushdown { columns: Some(vec!["text".into(), "id".into(), "list".into()]), ..Pushdown::default() };
+    let source = file(&whole, 300).push(&wish).expect("columns that are there").source;
+    let found = read(source, set(2, 2, 64, 4 << 20), None);
+    assert_eq!(found, whole.project(&[4, 0, 7]).expect("three columns"));
+    let none = Pushdown { columns: Some(vec![]), ..Pushdown::default() };
+    let source = file(&whole, 300).push(&none).expect("no column is no error").source;
+    assert_eq!(source.rows().expect("known"), Some(1_000));
+    let unknown = Pushdown { columns: Some(vec!["texd".into()]), ..Pushdown::default() };
+    let e = file(&whole, 300).push(&unknown).expect_err("no such column").to_string();
+    assert!(e.starts_with("column `texd` not found, did you mean `text`?"), "{e}");
+}
+
+#[test]
+fn a_run_goes_on_at_any_place() {
+    let whole = rows(10_000);
+    let source: Arc<dyn Source> = file(&whole, 3_000);
+    let options = set(2, 2, 1_000, 2 << 20);
+    let context = Context::new(options.clone(), || Ok(()));
+    let pieces = source.clone().start(None, &context).expect("starts");
+    let mut places = Vec::new();
+    while let Some(piece) = pieces.next(&context).expect("lists") {
+        places.push(piece.place);
+    }
+    assert!(places.len() > 8, "{places:?}");
+    for place in places {
+        let before = u64::from(place.part) * 3_000 + place.start;
+        let found = read(source.clone(), options.clone(), Some(&place));
+        assert_eq!(found, whole.slice(before as usize, 10_000 - before as usize), "{place:?}");
+    }
+}
+
+#[test]
+fn a_page_beyond_the_limit_is_an_error_that_says_so() {
+    let long = StringArray::from_iter_values(["x".repeat(3 << 20)]);
+    let batch = RecordBatch::try_from_iter([("s", Arc::new(long) as ArrayRef)]).expect("one column");
+    let source = file(&batch, 10);
+    let context = Context::new(set(1, 0, 10, 1 << 20), || Ok(()));
+    let pieces = source.start(None, &context).expect("starts");
+    let first = exchange::rows(pieces, false, &context).next().expect("an error");
+    let e = first.expect_err("too large");
+    assert!(matches!(e, Error::MemoryLimit(_)), "{e}");
+}
+
+#[test]
+fn pages_that_do_not_fit_are_no_damage() {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|i| i * 7919 % 104_729)));
+    let batch = RecordBatch::try_from_iter((0..8).map(|i| (format!("c{i}"), column.clone()))).expect("eight columns");
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+    let source = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect("a Parquet file");
+    let context = Context::new(set(1, 0, 10, 1 << 20), || Ok(()));
+    let pieces = source.start(None, &context).expect("starts");
+    let e = exchange::rows(pieces, false, &context).next().expect("an error").expect_err("too many pages");
+    assert!(matches!(e, Error::MemoryLimit(_)), "{e:?}");
+    assert!(e.to_string().starts_with("x.parquet: row group 0: columns `c0` to"), "{e}");
+    assert!(e.to_string().contains("parquet pages needs"), "{e}");
+}
