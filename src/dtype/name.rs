@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
                 match (word, unit) {
                     ("date32", "day") => Ok(DataType::Date32),
                     ("date64", "ms") => Ok(DataType::Date64),
-                    _ => Err(self.unknown(self.text)),
+                    _ => Err(Self::unknown(self.text)),
                 }
             }
             ("timestamp" | "datetime", Some('[')) => {
@@ -311,7 +311,7 @@ impl<'a> Reader<'a> {
                 "year_month" => Ok(DataType::Interval(IntervalUnit::YearMonth)),
                 "day_time" => Ok(DataType::Interval(IntervalUnit::DayTime)),
                 "month_day_nano" => Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
-                _ => Err(self.unknown(self.text)),
+                _ => Err(Self::unknown(self.text)),
             },
             ("fixed_size_binary", Some('[')) => {
                 self.expect("[")?;
@@ -369,11 +369,11 @@ impl<'a> Reader<'a> {
                 .iter()
                 .find(|(n, _)| n.eq_ignore_ascii_case(word))
                 .map(|(_, t)| t.clone())
-                .ok_or_else(|| self.unknown(word)),
+                .ok_or_else(|| Self::unknown(word)),
         }
     }
 
-    fn unknown(&self, word: &str) -> Error {
+    fn unknown(word: &str) -> Error {
         let names: Vec<&str> = PLAIN.iter().map(|(n, _)| *n).chain(WITH_PARAMETERS.iter().copied()).collect();
         let hint = closest(word, &names).or_else(|| {
             let begins = |n: &&&str| n.split(['[', '<', '(']).next() == Some(word);
@@ -411,7 +411,8 @@ impl<'a> Reader<'a> {
             "decimal256" => (DECIMAL256_MAX_PRECISION, DataType::Decimal256),
             _ => (DECIMAL128_MAX_PRECISION, DataType::Decimal128),
         };
-        if precision == 0 || precision > most || scale > precision as i8 || scale < -(most as i8) {
+        let (digits, places) = (i16::from(precision), i16::from(scale));
+        if precision == 0 || precision > most || places > digits || places < -i16::from(most) {
             return Err(Error::Value(format!(
                 "dtype `{}`: expected a precision of 1 to {most} and a scale of at most the precision",
                 self.text

@@ -4,6 +4,8 @@
 //! `uint64` without wrapping. Floats compare with an order of their own: NaN equals NaN and is the greatest, `-0.0`
 //! equals `0.0`. Timestamps in different units are compared as instants, not converted.
 
+#![allow(clippy::many_single_char_names, reason = "two sides, their arrays, their values")]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -129,13 +131,12 @@ fn remedy(left: &Typed, right: &Typed) -> &'static str {
     }
 }
 
+/// What turns values into as many answers.
+pub(super) type OnValues = Arc<dyn Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync>;
+
 /// Applies `f` to values of `input`: for a dictionary, once a distinct value where there are fewer of them than rows.
 /// `f` must not fail on values that no row has.
-pub(super) fn by_value(
-    input: Typed,
-    dtype: DataType,
-    f: Arc<dyn Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync>,
-) -> Typed {
+pub(super) fn by_value(input: Typed, dtype: DataType, f: OnValues) -> Typed {
     let nullable = input.nullable();
     Typed::call(
         vec![input],

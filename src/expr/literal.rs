@@ -238,7 +238,7 @@ impl Literal {
             }
             Literal::Float(v) => {
                 dtype.is_floating()
-                    || (v.fract() == 0.0 && v.abs() < 9e15 && holds(dtype, *v as i128))
+                    || (v.fract() == 0.0 && v.abs() < 9e15 && holds(dtype, whole(*v)))
                     || (dtype.is_decimal() && self.array_of(dtype).is_ok())
             }
             Literal::Text(_) => dtype.is_string(),
@@ -280,10 +280,10 @@ impl Literal {
             (Literal::Timestamp { value, unit, tz }, DataType::Timestamp(to, zone))
                 if tz.is_some() == zone.is_some() =>
             {
-                return Ok(self.in_unit(*value, *unit, *to, zone.clone()));
+                return Ok(Literal::stamp_in(*value, *unit, *to, zone.clone()));
             }
             (Literal::Date(days), DataType::Timestamp(to, None)) => {
-                return Ok(self.in_unit(i64::from(*days) * 86_400, TimeUnit::Second, *to, None));
+                return Ok(Literal::stamp_in(i64::from(*days) * 86_400, TimeUnit::Second, *to, None));
             }
             (Literal::Timestamp { value, unit, tz: None }, DataType::Date32) => {
                 let day = 86_400 * per_second(*unit);
@@ -309,7 +309,7 @@ impl Literal {
         Ok((self.clone(), dtype))
     }
 
-    fn in_unit(&self, value: i64, from: TimeUnit, to: TimeUnit, tz: Option<Arc<str>>) -> (Literal, DataType) {
+    fn stamp_in(value: i64, from: TimeUnit, to: TimeUnit, tz: Option<Arc<str>>) -> (Literal, DataType) {
         match in_unit(value, from, to) {
             Some(value) => (Literal::Timestamp { value, unit: to, tz: tz.clone() }, DataType::Timestamp(to, tz)),
             None => (Literal::Timestamp { value, unit: from, tz: tz.clone() }, DataType::Timestamp(from, tz)),
@@ -327,6 +327,13 @@ impl Literal {
             },
         }
     }
+}
+
+/// A whole float below 2^53 as an integer.
+fn whole(value: f64) -> i128 {
+    #[allow(clippy::cast_possible_truncation, reason = "the caller checked that it is whole and small")]
+    let value = value as i128;
+    value
 }
 
 /// `value` in another unit, where that is exact.

@@ -60,7 +60,7 @@ pub use typing::{Typed, resolve, resolve_all, resolve_predicate};
 
 /// Expressions nested deeper than this are refused, so that no walk over one can exhaust the stack. A chain of operators,
 /// which leans to the left, is one level.
-pub const MAX_NESTING: u32 = 200;
+pub const MAX_NESTING: u32 = 128;
 /// Chains of operators longer than this are refused.
 pub const MAX_DEPTH: u32 = 1_000;
 /// Expressions of more parts than this are refused; shared parts count each time that they are used.
@@ -570,7 +570,7 @@ mod tests {
         for _ in 0..MAX_NESTING {
             e = e.negated();
         }
-        assert!(e.check_extent().expect_err("too deep").to_string().contains("deeper than 200"));
+        assert!(e.check_extent().expect_err("too deep").to_string().contains("deeper than 128"));
         let mut e = Expr::col("x");
         for _ in 1..MAX_DEPTH {
             e = e.and(Expr::col("x"));

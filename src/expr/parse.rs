@@ -285,7 +285,7 @@ fn start(sql: &Sql) -> Location {
 
 /// The parser's message in our tone.
 fn lowered(message: &str) -> String {
-    let message = message.replace("Expected: ", "expected ").replace(", found: ", ", found: ");
+    let message = message.replace("Expected: ", "expected ");
     let mut chars = message.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),

@@ -14,6 +14,13 @@
 //!
 //! Everything is checked: a result beyond 64 bits is an error with both values.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::many_single_char_names,
+    reason = "a duration times a float is checked for its range before it is an integer again"
+)]
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray};
@@ -95,8 +102,8 @@ pub(super) fn combine(op: Operator, left: Typed, right: Typed, whole: &Expr) -> 
             });
             Ok(Typed::call(vec![left, right], DataType::Float64, nullable, run))
         }
-        (Multiply | Divide | FloorDivide, Duration(_), n) if n.is_numeric() => scaled(op, left, right, whole),
-        (Multiply, n, Duration(_)) if n.is_numeric() => scaled(op, right, left, whole),
+        (Multiply | Divide | FloorDivide, Duration(_), n) if n.is_numeric() => Ok(scaled(op, left, right, whole)),
+        (Multiply, n, Duration(_)) if n.is_numeric() => Ok(scaled(op, right, left, whole)),
         _ => Err(mismatch(
             whole,
             &left,
@@ -113,7 +120,7 @@ fn counted(value: &Value, unit: TimeUnit, what: &str) -> Result<Value> {
         DataType::Date32 => {
             let days = integers(array)?;
             let by = 86_400 * per_second(unit);
-            return wrapped(value, scale_up(&days, by, what)?);
+            return Ok(wrapped(value, scale_up(&days, by, what)?));
         }
         DataType::Timestamp(u, _) | DataType::Duration(u) | DataType::Time32(u) | DataType::Time64(u) => *u,
         _ => TimeUnit::Millisecond,
@@ -125,12 +132,12 @@ fn counted(value: &Value, unit: TimeUnit, what: &str) -> Result<Value> {
     } else {
         values.unary(|v: i64| v.div_euclid(have / want))
     };
-    wrapped(value, values)
+    Ok(wrapped(value, values))
 }
 
-fn wrapped(value: &Value, values: Int64Array) -> Result<Value> {
+fn wrapped(value: &Value, values: Int64Array) -> Value {
     let array: ArrayRef = Arc::new(values);
-    Ok(if value.is_one() { Value::One(array) } else { Value::Rows(array) })
+    if value.is_one() { Value::One(array) } else { Value::Rows(array) }
 }
 
 fn scale_up(values: &Int64Array, by: i64, what: &str) -> Result<Int64Array> {
@@ -171,7 +178,7 @@ fn moved(op: Operator, point: Typed, span: Typed, unit: TimeUnit, exchanged: boo
             let symbol = op.symbol();
             let failed = |a: i64, b: i64| overflow(&what, format!("{a} {symbol} {b}"), &target);
             let shift = |a: i64, b: i64| if op == Operator::Add { a.checked_add(b) } else { a.checked_sub(b) };
-            let base = wrapped(point, integers(point.array())?)?;
+            let base = wrapped(point, integers(point.array())?);
             let done = match &target {
                 DataType::Date32 => {
                     // the day that midnight is moved into, as polars
@@ -180,7 +187,7 @@ fn moved(op: Operator, point: Typed, span: Typed, unit: TimeUnit, exchanged: boo
                         Operator::Add => v.div_euclid(day),
                         _ => -(v.saturating_neg().div_euclid(day)),
                     });
-                    let days = int_pairs(&base, &wrapped(span, whole_days)?, rows, shift, failed)?;
+                    let days = int_pairs(&base, &wrapped(span, whole_days), rows, shift, failed)?;
                     days.try_unary::<_, Int64Type, _>(|v| {
                         i32::try_from(v).map(i64::from).map_err(|_| overflow(&what, format!("day {v}"), &target))
                     })?
@@ -222,7 +229,7 @@ fn floor_div(a: i64, b: i64) -> Option<i64> {
 }
 
 /// A duration times or divided by a number; a fraction of the unit is cut off.
-fn scaled(op: Operator, span: Typed, number: Typed, whole: &Expr) -> Result<Typed> {
+fn scaled(op: Operator, span: Typed, number: Typed, whole: &Expr) -> Typed {
     let nullable = span.nullable() || number.nullable();
     let what: Arc<str> = shortened(whole).into();
     let dtype = span.dtype().clone();
@@ -232,7 +239,7 @@ fn scaled(op: Operator, span: Typed, number: Typed, whole: &Expr) -> Result<Type
     let run: Run = Arc::new(move |values, rows| {
         sides(values, |l, r| {
             let symbol = op.symbol();
-            let span = wrapped(l, integers(l.array())?)?;
+            let span = wrapped(l, integers(l.array())?);
             if exact {
                 let failed = |a: i64, b: i64| overflow(&what, format!("{a} {symbol} {b}"), &target);
                 let f = |a: i64, b: i64| if op == Operator::Multiply { a.checked_mul(b) } else { floor_div(a, b) };
@@ -261,5 +268,5 @@ fn scaled(op: Operator, span: Typed, number: Typed, whole: &Expr) -> Result<Type
             labelled(done, &target)
         })
     });
-    Ok(Typed::call(vec![span, number], dtype, nullable, run).failing())
+    Typed::call(vec![span, number], dtype, nullable, run).failing()
 }

@@ -11,7 +11,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::literal::Literal;
-use super::{Expr, Operator, arithmetic, branch, compare, convert, logic};
+use super::{Expr, Function, Operator, Sub, arithmetic, branch, compare, convert, logic};
 use crate::dtype::{announced, dtype_name, value_type};
 use crate::error::{Error, Result, listed};
 
@@ -163,29 +163,48 @@ pub(super) fn twice(name: &str, expr: &Expr) -> Error {
     ))
 }
 
-/// The recursive part; its depth is bounded by `check_extent`.
+/// The recursive part; its depth is bounded by `check_extent`. Each kind of part has a function of its own, so that the
+/// stack holds the values of one of them a level.
 fn typed(expr: &Expr, schema: &Schema) -> Result<Typed> {
     match expr {
         Expr::Column(name) => column(name, schema),
         Expr::Literal(literal) => Typed::constant(literal),
         Expr::Binary { .. } => binary(expr, schema),
-        Expr::Not(input) => logic::not(typed(input, schema)?, expr),
-        Expr::Negate(input) => arithmetic::negate(typed(input, schema)?, expr),
-        Expr::Function { function, args } => {
-            let inputs = args.iter().map(|a| typed(a, schema)).collect::<Result<Vec<_>>>()?;
-            function.resolve(inputs, expr)
-        }
-        Expr::Cast { input, to, strict } => {
-            let name = input.output_name();
-            convert::cast(typed(input, schema)?, to, *strict, &name)
-        }
-        Expr::Alias { input, .. } => typed(input, schema),
-        Expr::IsIn { input, values } => compare::is_in(typed(input, schema)?, values, expr),
+        Expr::Function { function, args } => called(function, args, expr, schema),
         Expr::When { .. } => when(expr, schema),
-        Expr::Aggregate { .. } => Err(Error::Schema(format!(
-            "`{expr}` summarises all rows, which one row cannot hold; use .agg({expr}) instead"
-        ))),
+        Expr::Aggregate { .. } => Err(misplaced(expr)),
+        Expr::Alias { input, .. }
+        | Expr::Not(input)
+        | Expr::Negate(input)
+        | Expr::Cast { input, .. }
+        | Expr::IsIn { input, .. } => unary(expr, input, schema),
     }
+}
+
+#[inline(never)]
+fn unary(expr: &Expr, input: &Expr, schema: &Schema) -> Result<Typed> {
+    let input = typed(input, schema)?;
+    match expr {
+        Expr::Not(_) => logic::not(input, expr),
+        Expr::Negate(_) => arithmetic::negate(input, expr),
+        Expr::Cast { input: of, to, strict } => convert::cast(input, to, *strict, &of.output_name()),
+        Expr::IsIn { values, .. } => compare::is_in(input, values, expr),
+        _ => Ok(input),
+    }
+}
+
+#[inline(never)]
+fn called(function: &'static Function, args: &[Sub], expr: &Expr, schema: &Schema) -> Result<Typed> {
+    let mut inputs = Vec::with_capacity(args.len());
+    for arg in args {
+        inputs.push(typed(arg, schema)?);
+    }
+    function.resolve(inputs, expr)
+}
+
+#[inline(never)]
+fn misplaced(expr: &Expr) -> Error {
+    Error::Schema(format!("`{expr}` summarises all rows, which one row cannot hold; use .agg({expr}) instead"))
 }
 
 #[inline(never)]
@@ -214,13 +233,18 @@ fn binary(expr: &Expr, schema: &Schema) -> Result<Typed> {
     let mut left = typed(first, schema)?;
     while let Some((op, right, whole)) = spine.pop() {
         let right = typed(right, schema)?;
-        left = match op {
-            Operator::And | Operator::Or | Operator::Xor => logic::combine(op, left, right, whole)?,
-            op if op.compares() => compare::compare(op, left, right, whole)?,
-            op => arithmetic::combine(op, left, right, whole)?,
-        };
+        left = joined(op, left, right, whole)?;
     }
     Ok(left)
+}
+
+#[inline(never)]
+fn joined(op: Operator, left: Typed, right: Typed, whole: &Expr) -> Result<Typed> {
+    match op {
+        Operator::And | Operator::Or | Operator::Xor => logic::combine(op, left, right, whole),
+        op if op.compares() => compare::compare(op, left, right, whole),
+        op => arithmetic::combine(op, left, right, whole),
+    }
 }
 
 #[inline(never)]
@@ -382,7 +406,7 @@ impl Typed {
         match &self.step {
             Step::Column(index) => self.column_of(*index, rows),
             Step::Constant(array) => Ok(Value::One(array.clone())),
-            Step::Call { inputs, run } => self.call_of(inputs, run, rows),
+            Step::Call { inputs, run } => Self::call_of(inputs, run, rows),
             Step::Branch(branch) => branch.value(rows).map(Value::Rows),
             Step::Guarded { and, inputs } => logic::guarded(*and, inputs, rows).map(Value::Rows),
         }
@@ -413,7 +437,7 @@ impl Typed {
 
     /// Evaluates a chain of calls that lean on their first input without recursing along it.
     #[inline(never)]
-    fn call_of(&self, inputs: &[Typed], run: &Run, rows: Rows<'_>) -> Result<Value> {
+    fn call_of(inputs: &[Typed], run: &Run, rows: Rows<'_>) -> Result<Value> {
         let mut spine: Vec<(&[Typed], &Run)> = vec![(inputs, run)];
         let mut first = inputs.first();
         while let Some(Typed { step: Step::Call { inputs, run }, .. }) = first {

@@ -177,11 +177,9 @@ mod tests {
         for day in (-1_000_000..1_000_000).step_by(17) {
             let (y, m, d) = civil(day);
             assert_eq!(days(y, m, d), day);
-            let chrono = NaiveDate::from_num_days_from_ce_opt((day + FROM_CE) as i32).expect("in range");
-            assert_eq!(
-                chrono.to_string(),
-                format!("{}{y:0w$}-{m:02}-{d:02}", if y < 0 { "" } else { "" }, w = if y < 0 { 5 } else { 4 })
-            );
+            let chrono =
+                NaiveDate::from_num_days_from_ce_opt(i32::try_from(day + FROM_CE).expect("small")).expect("in range");
+            assert_eq!(chrono.to_string(), format!("{y:0w$}-{m:02}-{d:02}", w = if y < 0 { 5 } else { 4 }));
         }
         assert_eq!(civil(0), (1970, 1, 1));
         assert_eq!(civil(-1), (1969, 12, 31));

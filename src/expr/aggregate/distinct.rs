@@ -120,7 +120,8 @@ impl Hasher for Mixed {
 
     fn write_u64(&mut self, value: u64) {
         let wide = u128::from(self.state ^ value ^ self.seed) * 0x9E37_79B9_7F4A_7C15;
-        self.state = (wide as u64) ^ ((wide >> 64) as u64);
+        let low = u64::try_from(wide & u128::from(u64::MAX)).unwrap_or_default();
+        self.state = low ^ u64::try_from(wide >> 64).unwrap_or_default();
     }
 }
 

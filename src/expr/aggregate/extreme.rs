@@ -138,7 +138,7 @@ impl Fold for Extreme {
     }
 
     fn bytes(&self, cell: &Self::Cell) -> usize {
-        cell.as_ref().map_or(0, |c| c.get_array_memory_size())
+        cell.as_ref().map_or(0, Array::get_array_memory_size)
     }
 }
 
@@ -179,6 +179,6 @@ impl Fold for End {
     }
 
     fn bytes(&self, cell: &Self::Cell) -> usize {
-        cell.as_ref().map_or(0, |c| c.get_array_memory_size())
+        cell.as_ref().map_or(0, Array::get_array_memory_size)
     }
 }

@@ -124,6 +124,7 @@ impl Aggregate {
     pub fn parse(name: &str, number: Option<f64>, interpolation: Option<&str>) -> Result<Aggregate> {
         let ddof = || match number {
             None => Ok(1),
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in range")]
             Some(n) if (0.0..=255.0).contains(&n) && n.fract() == 0.0 => Ok(n as u8),
             Some(n) => Err(Error::Value(format!("ddof: expected a small integer, found `{n}`"))),
         };
@@ -375,12 +376,11 @@ impl State {
     /// As [`Typed::eval`].
     pub fn update(&mut self, batch: &RecordBatch) -> Result<()> {
         for (slot, cell) in self.inner.slots.iter().zip(&mut self.cells) {
-            match &slot.input {
-                Some(input) => cell.update(&input.eval(batch)?, batch.num_rows())?,
-                None => {
-                    let none = arrow::array::new_empty_array(&DataType::Null);
-                    cell.update(&none, batch.num_rows())?;
-                }
+            if let Some(input) = &slot.input {
+                cell.update(&input.eval(batch)?, batch.num_rows())?;
+            } else {
+                let none = arrow::array::new_empty_array(&DataType::Null);
+                cell.update(&none, batch.num_rows())?;
             }
         }
         Ok(())

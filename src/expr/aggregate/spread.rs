@@ -1,6 +1,14 @@
 //! Variance and standard deviation, by the method that joins exactly (T. Chan, G. Golub, R. LeVeque 1979); quantiles, which
 //! hold every value: 8 bytes a row.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "statistics are in floats; places in a list are clamped to it"
+)]
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, new_null_array};

@@ -94,27 +94,16 @@ pub fn convert(array: &ArrayRef, to: &DataType, strict: bool, column: &str) -> R
     }
     // inside a nested value a failure leaves no null at the top: let the kernel itself refuse
     let nested = to.is_nested() && !matches!(to, DataType::Dictionary(..));
-    let done = match time::convert(array, to) {
-        Some(done) => done?,
-        None => {
-            let options = CastOptions { safe: !(strict && nested), ..CastOptions::default() };
-            let trimmed = without_space(array, to);
-            match cast_with_options(trimmed.as_ref().unwrap_or(array), to, &options) {
-                Ok(done) => with_signed_exponents(array, done)?,
-                Err(e) if strict => {
-                    return Err(Error::value_in(
-                        column,
-                        "",
-                        format!(
-                            "column `{column}`: cannot cast {} to {}: {e}",
-                            dtype_name(array.data_type()),
-                            dtype_name(to)
-                        ),
-                    ));
-                }
-                Err(e) => return Err(e.into()),
-            }
-        }
+    let done = if let Some(done) = time::convert(array, to) {
+        done?
+    } else {
+        let options = CastOptions { safe: !(strict && nested), ..CastOptions::default() };
+        let trimmed = without_space(array, to);
+        let done = cast_with_options(trimmed.as_ref().unwrap_or(array), to, &options).map_err(|e| {
+            let (from, to) = (dtype_name(array.data_type()), dtype_name(to));
+            Error::value_in(column, "", format!("column `{column}`: cannot cast {from} to {to}: {e}"))
+        })?;
+        with_signed_exponents(array, done)
     };
     if strict && done.logical_null_count() > array.logical_null_count() {
         let (before, after) = (array.logical_nulls(), done.logical_nulls());
@@ -139,7 +128,7 @@ fn without_space(array: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
 }
 
 /// Floats as text have a sign in their exponent, as everywhere but here: `1.5e+30`.
-fn with_signed_exponents(array: &ArrayRef, done: ArrayRef) -> Result<ArrayRef> {
+fn with_signed_exponents(array: &ArrayRef, done: ArrayRef) -> ArrayRef {
     let unsigned = |t: &str| t.find('e').filter(|at| t.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit));
     match done.as_string_opt::<i32>() {
         Some(texts) if array.data_type().is_floating() && texts.iter().flatten().any(|t| unsigned(t).is_some()) => {
@@ -147,9 +136,9 @@ fn with_signed_exponents(array: &ArrayRef, done: ArrayRef) -> Result<ArrayRef> {
                 Some(at) => format!("{}e+{}", t.get(..at).unwrap_or(""), t.get(at + 1..).unwrap_or("")),
                 None => t.to_owned(),
             };
-            Ok(Arc::new(texts.iter().map(|t| t.map(signed)).collect::<StringArray>()))
+            Arc::new(texts.iter().map(|t| t.map(signed)).collect::<StringArray>())
         }
-        _ => Ok(done),
+        _ => done,
     }
 }
 

@@ -120,9 +120,9 @@ pub fn units(local: NaiveDateTime, unit: TimeUnit) -> Option<i64> {
 
 /// The instant, in units since 1970 UTC, of a wall clock in the zone `tz`. A wall clock that a change of the clocks shows
 /// twice is taken as the earlier; one that it skips is none.
-pub fn instant(local: NaiveDateTime, tz: &arrow::array::timezone::Tz, unit: TimeUnit) -> Option<i64> {
+pub fn instant(local: NaiveDateTime, tz: arrow::array::timezone::Tz, unit: TimeUnit) -> Option<i64> {
     let offset = tz.offset_from_local_datetime(&local).earliest()?.fix();
-    units(local - offset, unit)
+    units(local.checked_sub_offset(offset)?, unit)
 }
 
 /// `1d12h`, `90s`, `-5m`, or a clock: `1 day, 02:03:04.5`, `26:00:00`. In microseconds, or nanoseconds where it needs them.
@@ -235,13 +235,13 @@ pub fn read_literal(text: &str, dtype: &DataType) -> Option<Result<Literal, Stri
 }
 
 fn from_moment(moment: Moment, tz: Option<&std::sync::Arc<str>>) -> Option<Literal> {
-    let micros = moment.local.and_utc().timestamp_subsec_nanos() % 1000 == 0;
+    let micros = moment.local.and_utc().timestamp_subsec_nanos().is_multiple_of(1000);
     let unit = if micros { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
     let value = match (tz, moment.offset) {
         (Some(_), Some(offset)) => {
             units(moment.local, unit)?.checked_sub(i64::from(offset).checked_mul(per_second(unit))?)?
         }
-        (Some(tz), None) => instant(moment.local, &tz.parse().ok()?, unit)?,
+        (Some(tz), None) => instant(moment.local, tz.parse().ok()?, unit)?,
         (None, _) => units(moment.local, unit)?,
     };
     Some(Literal::Timestamp { value, unit, tz: tz.cloned() })

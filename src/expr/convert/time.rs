@@ -120,7 +120,7 @@ fn read(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
                     (Some(_), Some(offset)) => {
                         text::units(moment.local, *unit)?.checked_sub(i64::from(offset) * per_second(*unit))
                     }
-                    (Some(zone), None) => text::instant(moment.local, zone, *unit),
+                    (Some(zone), None) => text::instant(moment.local, *zone, *unit),
                     // an offset means an instant; a column of wall clocks has no room for it
                     (None, Some(_)) => None,
                     (None, None) => text::units(moment.local, *unit),

@@ -217,7 +217,7 @@ pub(super) fn to_datetime(call: Call<'_>) -> Result<Typed> {
         match (parsed.offset(), &local) {
             (Some(offset), _) => text::units(wall, unit)?.checked_sub(i64::from(offset) * per_second(unit)),
             (None, Some(zone)) if offsets => text::units(zone.from_local_datetime(&wall).earliest()?.naive_utc(), unit),
-            (None, Some(zone)) => text::instant(wall, zone, unit),
+            (None, Some(zone)) => text::instant(wall, *zone, unit),
             (None, None) => text::units(wall, unit),
         }
     })

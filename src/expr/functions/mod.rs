@@ -194,6 +194,7 @@ impl Call<'_> {
     fn float(&self, index: usize) -> Result<Option<f64>> {
         match self.option(index)? {
             None => Ok(None),
+            #[allow(clippy::cast_precision_loss, reason = "an integer option near 2^53 makes no sense")]
             Some(Literal::Int(v)) => Ok(Some(*v as f64)),
             Some(Literal::Float(v)) => Ok(Some(*v)),
             Some(other) => Err(self.wrong(index, "a number", other)),

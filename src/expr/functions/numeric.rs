@@ -1,6 +1,8 @@
 //! Functions of numbers. Integers and decimals keep their type where the answer is of it; the others are float64, or
 //! float32 of float32.
 
+#![allow(clippy::cast_possible_truncation, reason = "float32 columns answer in float32")]
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray, downcast_integer_array};
