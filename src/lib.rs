@@ -35,6 +35,18 @@
 //! | [`plan`] | what the user asked for: schema, optimizer, lowering, explain |
 //! | `py` | the Python classes; the only module that names Python |
 
+// What tests make is small: no cast of theirs loses anything.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        clippy::naive_bytecount
+    )
+)]
+
 pub mod alloc;
 pub mod batch;
 pub mod call;

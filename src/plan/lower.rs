@@ -55,7 +55,7 @@ impl Flow {
     fn pull(self, context: &Arc<Context>) -> Pull {
         match self {
             Flow::Parallel { pieces, steps, on_consumer } => {
-                exchange::rows(Stepped::new(pieces, steps), on_consumer, context)
+                exchange::rows(Stepped::over(pieces, steps), on_consumer, context)
             }
             Flow::Serial(pull) => pull,
         }
@@ -64,7 +64,7 @@ impl Flow {
     fn fill<C: Collect>(self, collector: C, context: &Arc<Context>) -> Result<C::Done> {
         match self {
             Flow::Parallel { pieces, steps, on_consumer } => {
-                exchange::fill(Stepped::new(pieces, steps), collector, on_consumer, context)
+                exchange::fill(Stepped::over(pieces, steps), collector, on_consumer, context)
             }
             Flow::Serial(pull) => exchange::drain(pull, collector, context),
         }

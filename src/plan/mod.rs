@@ -69,6 +69,7 @@ pub struct Plan {
     verbs: Arc<[Arc<Verb>]>,
     options: Options,
     /// The schema of the result, once it was needed; the inner `None`: only a run tells.
+    #[expect(clippy::option_option, reason = "not asked yet, not known, known")]
     schema: Arc<Mutex<Option<Option<SchemaRef>>>>,
 }
 

@@ -253,12 +253,11 @@ fn with_columns(schema: &Schema, exprs: &[Expr]) -> Result<Vec<Expr>> {
                 "with_columns: two results are called `{name}`; give one another name by alias()"
             )));
         }
-        match names.iter().position(|n| *n == name) {
-            Some(i) => columns[i] = expr.clone(),
-            None => {
-                columns.push(expr.clone());
-                names.push(name.clone());
-            }
+        if let Some(i) = names.iter().position(|n| *n == name) {
+            columns[i] = expr.clone();
+        } else {
+            columns.push(expr.clone());
+            names.push(name.clone());
         }
         made.push(name);
     }

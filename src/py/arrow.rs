@@ -33,11 +33,6 @@ const STREAM: &CStr = c"arrow_array_stream";
 /// Types nested deeper than this are refused: every walk over a type is recursive.
 const DEEPEST: usize = 64;
 
-/// Whether `object` can be imported as batches or as an array.
-pub fn is_producer(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(object.hasattr("__arrow_c_stream__")? || object.hasattr("__arrow_c_array__")?)
-}
-
 // ---------------------------------------------------------------------------------------------------- import
 
 /// Batches of a foreign producer, pulled one at a time on the thread that calls `next`, which need not be attached.
@@ -412,7 +407,7 @@ fn offsets<O: OffsetSizeTrait>(data: &ArrayData) -> Result<&[O], ArrowError> {
     if data.is_empty() {
         return Ok(&[]);
     }
-    let all = data.buffers().first().map(|b| b.typed_data::<O>()).unwrap_or_default();
+    let all = data.buffers().first().map(arrow::buffer::Buffer::typed_data::<O>).unwrap_or_default();
     let own = all.get(data.offset()..=data.offset() + data.len()).ok_or_else(|| wrong("missing offsets"))?;
     if own.windows(2).any(|pair| pair[0] > pair[1]) || own[0] < O::zero() {
         return Err(wrong("offsets that do not increase"));
@@ -423,16 +418,16 @@ fn offsets<O: OffsetSizeTrait>(data: &ArrayData) -> Result<&[O], ArrowError> {
 fn check_text<O: OffsetSizeTrait>(data: &ArrayData) -> Result<(), ArrowError> {
     let own = offsets::<O>(data)?;
     let (Some(first), Some(last)) = (own.first(), own.last()) else { return Ok(()) };
-    let bytes = data.buffers().get(1).map(|b| b.as_slice()).unwrap_or_default();
+    let bytes = data.buffers().get(1).map(arrow::buffer::Buffer::as_slice).unwrap_or_default();
     let bytes = bytes.get(first.as_usize()..last.as_usize()).ok_or_else(|| wrong("offsets beyond the text"))?;
     if bytes.is_ascii() {
         return Ok(());
     }
     let text = std::str::from_utf8(bytes).map_err(|_| wrong("text that is not UTF-8"))?;
-    match own.iter().all(|offset| text.is_char_boundary(offset.as_usize() - first.as_usize())) {
-        true => Ok(()),
-        false => Err(wrong("text that is not UTF-8")),
+    if !own.iter().all(|offset| text.is_char_boundary(offset.as_usize() - first.as_usize())) {
+        return Err(wrong("text that is not UTF-8"));
     }
+    Ok(())
 }
 
 fn check_list<O: OffsetSizeTrait>(data: &ArrayData) -> Result<(), ArrowError> {

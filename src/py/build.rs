@@ -137,10 +137,10 @@ fn kind_of(object: &mut Bound<'_, PyAny>, depth: usize) -> Result<Kind> {
         return Ok(Kind::Date);
     }
     if object.is_instance_of::<PyTime>() {
-        return match object.getattr("tzinfo").map_err(foreign)?.is_none() {
-            true => Ok(Kind::Time),
-            false => Err(Error::Type("a time with a time zone has no dtype; use a datetime".into())),
-        };
+        if !object.getattr("tzinfo").map_err(foreign)?.is_none() {
+            return Err(Error::Type("a time with a time zone has no dtype; use a datetime".into()));
+        }
+        return Ok(Kind::Time);
     }
     if object.is_instance_of::<PyDelta>() {
         return Ok(Kind::Delta);
@@ -208,7 +208,7 @@ fn built(py: Python<'_>, objects: &Objects<'_>, kind: &Kind) -> Result<ArrayRef>
         Kind::Bool => {
             let mut to = BooleanBuilder::with_capacity(objects.len());
             for object in present() {
-                to.append_option(object.map(|o| o.extract::<bool>()).transpose().map_err(foreign)?);
+                to.append_option(object.map(PyAnyMethods::extract::<bool>).transpose().map_err(foreign)?);
             }
             Arc::new(to.finish())
         }
@@ -216,7 +216,7 @@ fn built(py: Python<'_>, objects: &Objects<'_>, kind: &Kind) -> Result<ArrayRef>
         Kind::Float => {
             let mut to = Float64Builder::with_capacity(objects.len());
             for object in present() {
-                to.append_option(object.map(|o| o.extract::<f64>()).transpose().map_err(foreign)?);
+                to.append_option(object.map(PyAnyMethods::extract::<f64>).transpose().map_err(foreign)?);
             }
             Arc::new(to.finish())
         }
@@ -439,7 +439,7 @@ fn structs(py: Python<'_>, objects: &Objects<'_>, kinds: &[(String, Kind)]) -> R
 }
 
 fn nulls_of(objects: &Objects<'_>) -> Option<NullBuffer> {
-    let nulls = NullBuffer::from_iter(objects.iter().map(|o| !o.is_none()));
+    let nulls = objects.iter().map(|o| !o.is_none()).collect::<NullBuffer>();
     (nulls.null_count() > 0).then_some(nulls)
 }
 

@@ -15,6 +15,7 @@ use crate::plan::NewName;
 
 /// Whether the caller pressed Ctrl-C; asked on the consumer's thread.
 pub fn interrupt() -> Result<()> {
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general enough in its lifetime")]
     Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(())).map_err(foreign)
 }
 
@@ -27,7 +28,7 @@ pub struct PyCall {
 
 impl PyCall {
     /// `function`, which gets a `RawBatch` and returns what `kind` asks for.
-    pub fn new(function: Py<PyAny>, kind: Kind, name: String) -> Arc<dyn Call> {
+    pub fn shared(function: Py<PyAny>, kind: Kind, name: String) -> Arc<dyn Call> {
         Arc::new(Self { function, kind, name })
     }
 }

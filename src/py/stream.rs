@@ -185,17 +185,17 @@ impl PyPlan {
 
     fn map(&self, py: Python<'_>, function: Py<PyAny>, schema: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
         let schema = schema.map(|s| schema_from_py(&s)).transpose()?;
-        let call = PyCall::new(function.clone_ref(py), Kind::Map, named("map", function.bind(py)));
+        let call = PyCall::shared(function.clone_ref(py), Kind::Map, named("map", function.bind(py)));
         self.then(py, Verb::Map { call, kind: Kind::Map, schema })
     }
 
     fn filter_map(&self, py: Python<'_>, function: Py<PyAny>) -> PyResult<Self> {
-        let call = PyCall::new(function.clone_ref(py), Kind::Mask, named("filter", function.bind(py)));
+        let call = PyCall::shared(function.clone_ref(py), Kind::Mask, named("filter", function.bind(py)));
         self.then(py, Verb::Map { call, kind: Kind::Mask, schema: None })
     }
 
     fn inspect(&self, py: Python<'_>, function: Py<PyAny>) -> PyResult<Self> {
-        let call = PyCall::new(function.clone_ref(py), Kind::Look, named("inspect", function.bind(py)));
+        let call = PyCall::shared(function.clone_ref(py), Kind::Look, named("inspect", function.bind(py)));
         self.then(py, Verb::Map { call, kind: Kind::Look, schema: None })
     }
 

@@ -23,7 +23,7 @@ use arrow::array::types::{
 };
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use arrow::datatypes::{ArrowNativeType, DataType, IntervalUnit, TimeUnit};
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -131,12 +131,12 @@ pub fn values<'py>(py: Python<'py>, array: &ArrayRef) -> Result<Values<'py>> {
         DataType::Decimal256(_, _) => decimals::<Decimal256Type>(py, array),
         DataType::List(_) => {
             let lists = array.as_list::<i32>();
-            let bounds: Vec<_> = lists.value_offsets().windows(2).map(|w| (w[0] as usize, w[1] as usize)).collect();
+            let bounds: Vec<_> = lists.value_offsets().windows(2).map(|w| (w[0].as_usize(), w[1].as_usize())).collect();
             listed(py, array, lists.values(), &bounds)
         }
         DataType::LargeList(_) => {
             let lists = array.as_list::<i64>();
-            let bounds: Vec<_> = lists.value_offsets().windows(2).map(|w| (w[0] as usize, w[1] as usize)).collect();
+            let bounds: Vec<_> = lists.value_offsets().windows(2).map(|w| (w[0].as_usize(), w[1].as_usize())).collect();
             listed(py, array, lists.values(), &bounds)
         }
         DataType::FixedSizeList(_, size) => {
@@ -227,7 +227,7 @@ fn structs<'py>(py: Python<'py>, array: &ArrayRef) -> Result<Values<'py>> {
 
 fn maps<'py>(py: Python<'py>, array: &ArrayRef) -> Result<Values<'py>> {
     let array = array.as_map();
-    let bounds: Vec<_> = array.value_offsets().windows(2).map(|w| (w[0] as usize, w[1] as usize)).collect();
+    let bounds: Vec<_> = array.value_offsets().windows(2).map(|w| (w[0].as_usize(), w[1].as_usize())).collect();
     let first = bounds.first().map_or(0, |b| b.0);
     let count = bounds.last().map_or(0, |b| b.1) - first;
     let keys = values(py, &array.keys().slice(first, count))?;

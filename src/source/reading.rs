@@ -108,7 +108,7 @@ impl Reading {
                     let format = self.format_for(file, &input)?;
                     return self.one(input, format, None);
                 }
-                let files = listing.files.iter().map(|f| self.known(f)).collect();
+                let files = listing.files.iter().map(Self::known).collect();
                 let reading = self.clone();
                 let entries = listing.files;
                 let open = Arc::new(move |i: usize, hint: Option<&SchemaRef>| {
@@ -126,7 +126,7 @@ impl Reading {
         ManyOptions { constants, file_column: self.file_column.clone(), missing: self.missing, extra: self.extra }
     }
 
-    fn known(&self, file: &FileEntry) -> FileInput {
+    fn known(file: &FileEntry) -> FileInput {
         let one_shot = file.is_stdin() || is_pipe(file.path.as_os_str());
         let path = (!one_shot).then(|| file.path.clone());
         FileInput { name: file.name.clone(), path, one_shot, on_consumer: false }

@@ -99,18 +99,15 @@ impl<T> Inline<T> {
             }
             self.context.cancel.check()?;
             if let Some(pull) = &mut self.open {
-                match pull.next() {
-                    Some(held) => {
-                        let mut held = held?;
-                        held.first.piece = self.ticket;
-                        if let Some(out) = (self.work)(held, &self.context)? {
-                            return Ok(Some(out));
-                        }
+                if let Some(held) = pull.next() {
+                    let mut held = held?;
+                    held.first.piece = self.ticket;
+                    if let Some(out) = (self.work)(held, &self.context)? {
+                        return Ok(Some(out));
                     }
-                    None => {
-                        self.open = None;
-                        self.ticket += 1;
-                    }
+                } else {
+                    self.open = None;
+                    self.ticket += 1;
                 }
                 continue;
             }

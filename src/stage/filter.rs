@@ -33,7 +33,7 @@ impl Step for Filter {
                 None => found.clone(),
             });
         }
-        let kept = mask.as_ref().map_or(batch.num_rows(), |m| m.true_count());
+        let kept = mask.as_ref().map_or(batch.num_rows(), BooleanArray::true_count);
         let Some(mask) = mask.filter(|_| kept < batch.num_rows()) else {
             return Ok(Some(Held { batch, first, lease }));
         };

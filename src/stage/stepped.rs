@@ -21,7 +21,7 @@ pub struct Stepped {
 
 impl Stepped {
     /// `pieces` with `steps` on them.
-    pub fn new(pieces: Arc<dyn Pieces>, steps: Vec<Arc<dyn Step>>) -> Arc<dyn Pieces> {
+    pub fn over(pieces: Arc<dyn Pieces>, steps: Vec<Arc<dyn Step>>) -> Arc<dyn Pieces> {
         if steps.is_empty() { pieces } else { Arc::new(Self { pieces, steps: steps.into() }) }
     }
 }

@@ -285,7 +285,7 @@ impl By {
             let seconds = match &zone {
                 None if moment.offset.is_some() => return None,
                 None => moment.seconds,
-                Some(zone) => time::in_zone(moment, zone)?,
+                Some(zone) => time::in_zone(moment, *zone)?,
             };
             time::in_unit(seconds, moment.nanos, unit)
         };

@@ -41,6 +41,7 @@ pub(super) struct Cut {
 }
 
 /// Cuts one input.
+#[expect(clippy::struct_excessive_bools, reason = "each a fact of its own, and every mix occurs")]
 pub(super) struct Cutter {
     name: String,
     feed: Box<dyn Read + Send>,

@@ -45,13 +45,12 @@ impl<'a> Marks<'a> {
     #[inline(always)]
     fn load(&mut self) {
         let rest = self.bytes.get(self.base..).unwrap_or_default();
-        self.bits = match rest.first_chunk::<64>() {
-            Some(block) => bits(block, self.wanted),
-            None => {
-                let mut block = [0; 64];
-                block[..rest.len()].copy_from_slice(rest);
-                bits(&block, self.wanted) & !(u64::MAX << rest.len())
-            }
+        self.bits = if let Some(block) = rest.first_chunk::<64>() {
+            bits(block, self.wanted)
+        } else {
+            let mut block = [0; 64];
+            block[..rest.len()].copy_from_slice(rest);
+            bits(&block, self.wanted) & !(u64::MAX << rest.len())
         };
     }
 }
@@ -59,6 +58,7 @@ impl<'a> Marks<'a> {
 /// One bit for each byte of `block` that is wanted, the first byte's lowest. Written so that the compiler makes
 /// vector code of it on any machine.
 #[inline(always)]
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy `||` would be branches")]
 fn bits(block: &[u8; 64], wanted: [u8; 4]) -> u64 {
     let [a, b, c, d] = wanted;
     let hit = block.map(|x| u8::from((x == a) | (x == b) | (x == c) | (x == d)));

@@ -150,7 +150,7 @@ fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> R
     }
     let input = match input {
         Input::Seekable(at) => Input::Seekable(at.closed().unwrap_or(at)),
-        live => live,
+        live @ Input::Live(_) => live,
     };
     Ok(File {
         name,

@@ -9,6 +9,7 @@
 fn eight(bytes: &[u8], start: usize, end: usize) -> u64 {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     if let Some(lane) = bytes.get(end.wrapping_sub(8)..end).and_then(|b| b.first_chunk::<8>()) {
+        #[expect(clippy::cast_possible_truncation, reason = "at most eight bytes")]
         let keep = !(u64::MAX.checked_shr(8 * (end - start) as u32).unwrap_or(0));
         // Little-endian: the bytes in front are the low ones.
         return (u64::from_le_bytes(*lane) & keep) | (ZEROS & !keep);
@@ -352,8 +353,8 @@ mod tests {
         for i in 0..40_000_u32 {
             x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let digits = (x >> 20).to_string();
-            let digits = &digits[..1 + (i as usize % digits.len())];
-            let at = (x % (digits.len() as u64 + 1)) as usize;
+            let digits = &digits[..=i as usize % digits.len()];
+            let at = x as usize % (digits.len() + 1);
             let text = format!("{}{}.{}", if i % 3 == 0 { "-" } else { "" }, &digits[..at], &digits[at..]);
             let expected: Option<f64> = text.parse().ok();
             assert_eq!(both(&text, float64).map(f64::to_bits), expected.map(f64::to_bits), "{text}");

@@ -176,13 +176,11 @@ impl Splitter {
                         if p != start {
                             continue;
                         }
-                        match quoted(dialect, bytes, &mut marks, p) {
-                            Some(found) => found,
-                            None => {
-                                fault = Some(Fault::Unclosed { start: begin, quote: p });
-                                break bytes.len();
-                            }
-                        }
+                        let Some(found) = quoted(dialect, bytes, &mut marks, p) else {
+                            fault = Some(Fault::Unclosed { start: begin, quote: p });
+                            break bytes.len();
+                        };
+                        found
                     }
                     Some(p) => (Stop::Mark(p), Field::plain(start, p)),
                     None => (Stop::Input, Field::plain(start, bytes.len())),

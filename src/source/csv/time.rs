@@ -148,7 +148,7 @@ pub(super) fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
 
 /// The seconds since 1970 in UTC of a point in time that a column of `zone` holds. One written without an offset is
 /// the zone's own time, and none where the zone's clocks were set back or ahead over it.
-pub(super) fn in_zone(moment: Moment, zone: &Tz) -> Option<i64> {
+pub(super) fn in_zone(moment: Moment, zone: Tz) -> Option<i64> {
     if let Some(offset) = moment.offset {
         return Some(moment.seconds - i64::from(offset));
     }
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn zones_and_their_gaps() {
         let berlin = zone("Europe/Berlin").expect("a zone");
-        let utc = |text: &str| in_zone(moment(text.as_bytes()).expect("a moment"), &berlin);
+        let utc = |text: &str| in_zone(moment(text.as_bytes()).expect("a moment"), berlin);
         assert_eq!(utc("1970-01-01T01:00:00"), Some(0));
         assert_eq!(utc("1970-01-01T01:00:00Z"), Some(3600));
         assert_eq!(utc("2024-03-31T02:30:00"), None, "clocks went from two to three");

@@ -150,7 +150,7 @@ fn columns(metadata: &ArrowReaderMetadata, found: &ArrowReaderMetadata) -> Resul
         .map(|(root, field)| Column {
             name: field.name().clone(),
             root,
-            leaves: usize::MAX..0,
+            leaves: 0..0,
             announced: announced(field.data_type()),
             bytes: Arc::new([]),
         })
@@ -158,12 +158,10 @@ fn columns(metadata: &ArrowReaderMetadata, found: &ArrowReaderMetadata) -> Resul
     for leaf in 0..descriptor.num_columns() {
         let root = descriptor.get_column_root_idx(leaf);
         let column = columns.get_mut(root).ok_or_else(|| Error::Format("a leaf without a root column".into()))?;
-        column.leaves = column.leaves.start.min(leaf)..leaf + 1;
+        let first = if column.leaves.is_empty() { leaf } else { column.leaves.start };
+        column.leaves = first..leaf + 1;
     }
     for column in &mut columns {
-        if column.leaves.start > column.leaves.end {
-            column.leaves = 0..0;
-        }
         let leaves = column.leaves.clone();
         let kind = column.announced.clone();
         column.bytes = footer.row_groups().iter().map(|group| row_bytes(&kind, group, leaves.clone())).collect();

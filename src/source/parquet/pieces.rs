@@ -1,5 +1,7 @@
 //! A run over one file: row groups → windows → batches.
 
+#![expect(clippy::cast_possible_truncation, reason = "rows of a window, which fit in memory")]
+
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};

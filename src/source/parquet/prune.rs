@@ -29,7 +29,7 @@ impl GroupStats<'_> {
         let footer = self.layout.footer();
         let file = self.layout.metadata.schema();
         let converter = StatisticsConverter::try_new(column, file, footer.file_metadata().schema_descr()).ok()?;
-        Some(converter.with_column_orders(footer.file_metadata().column_orders().map(|o| o.as_slice())))
+        Some(converter.with_column_orders(footer.file_metadata().column_orders().map(Vec::as_slice)))
     }
 
     /// One value in the announced type.
