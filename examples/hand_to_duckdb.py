@@ -27,7 +27,7 @@ def main() -> None:
     print(duckdb.sql(query))
 
     print("polars takes what a filter leaves, as a whole:")
-    late = polars.from_arrow(flights.filter(col("arr_delay") > 600))
+    late = polars.DataFrame(flights.filter(col("arr_delay") > 600))
     print(late.sort("arr_delay", descending=True).head(3))
 
     print("pyarrow reads it batch by batch:")

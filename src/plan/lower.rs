@@ -106,7 +106,10 @@ impl Run {
     /// # Errors
     /// Whatever opening the sources meets, and a described function's first result.
     pub fn begin(&mut self) -> Result<SchemaRef> {
-        if let State::Waiting(plan) = std::mem::replace(&mut self.state, State::Ended) {
+        if let State::Waiting(plan) = &self.state {
+            let plan = plan.clone();
+            // where this fails, the run is over
+            self.state = State::Ended;
             let (schema, flow) = lower(&optimize(&plan, None)?, &self.context)?;
             self.schema = Some(schema);
             self.state = State::Going(flow.pull(&self.context));
