@@ -35,6 +35,8 @@ pub struct PageLease {
     lease: Lease,
     /// One entry a column chunk: where it starts, its dictionary, its newest page.
     columns: Vec<ColumnPages>,
+    /// Bytes of text that is being put together from the pages.
+    text: usize,
     /// Why the gate was shut. The crate's errors keep only the text of it.
     refused: Option<Error>,
 }
@@ -54,12 +56,23 @@ impl PageLease {
             .into_iter()
             .map(|(start, end, uncompressed)| ColumnPages { start, end, uncompressed, dictionary: 0, page: 0 })
             .collect();
-        Self { lease, columns, refused: None }
+        Self { lease, columns, text: 0, refused: None }
     }
 
     /// Why the gate was shut, if it was: what the crate reports then is an echo of it.
     pub fn refused(&mut self) -> Option<Error> {
         self.refused.take()
+    }
+
+    /// Text that took `before` bytes will take `after`.
+    ///
+    /// # Errors
+    /// [`Error::MemoryLimit`] where the run has no room for it.
+    pub fn text(&mut self, before: usize, after: usize) -> Result<()> {
+        let pages = self.lease.bytes().saturating_sub(self.text);
+        self.lease.resize(pages + self.text - before + after)?;
+        self.text = self.text - before + after;
+        Ok(())
     }
 
     /// A page whose header starts at `offset` is about to be read.
@@ -89,7 +102,7 @@ impl PageLease {
         }
         let all: u64 = self.columns.iter().map(|c| c.dictionary + c.page).sum();
         // the page before lives until this one is decoded
-        let need = all + before + stored;
+        let need = all + before + stored + self.text as u64;
         self.lease.resize(usize::try_from(need).unwrap_or(usize::MAX))
     }
 }

@@ -11,10 +11,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::flat::{self, Decode};
 use super::gate::{Gate, PageLease};
 use super::layout::Column;
 use crate::context::{Context, TICK};
@@ -27,33 +28,30 @@ const WORTH: usize = 384 << 10;
 
 /// The columns of a row group that are read, as decoders that any worker can drive.
 pub struct RowGroup {
+    opening: Opening,
     lanes: Vec<Lane>,
     dead: AtomicBool,
 }
 
 /// Some columns that are decoded together.
 struct Lane {
-    /// Their positions in the projection.
-    columns: Range<usize>,
-    what: String,
-    pages: Arc<Mutex<PageLease>>,
     state: Mutex<LaneState>,
     moved: Condvar,
 }
 
 struct LaneState {
-    reader: Option<ParquetRecordBatchReader>,
+    columns: Vec<ColumnReader>,
     row: u64,
 }
 
 /// What it takes to open the decoders of a row group.
-pub struct Opening<'a> {
+pub struct Opening {
     /// The file.
-    pub at: &'a Arc<dyn ReadAt>,
-    /// Its footer, with the layout that is decoded to.
-    pub metadata: &'a ArrowReaderMetadata,
+    pub at: Arc<dyn ReadAt>,
+    /// Its footer, with the layout that the crate decodes to.
+    pub metadata: ArrowReaderMetadata,
     /// The columns that are read, in file order.
-    pub columns: &'a [Column],
+    pub columns: Arc<[Column]>,
     /// The row group.
     pub part: usize,
     /// Rows of a window.
@@ -61,7 +59,7 @@ pub struct Opening<'a> {
     /// The row to begin at.
     pub start: u64,
     /// Who holds the pages.
-    pub pages: &'a Holder,
+    pub pages: Holder,
 }
 
 impl RowGroup {
@@ -69,20 +67,21 @@ impl RowGroup {
     ///
     /// # Errors
     /// Pages that are not there, or that the run has no room for.
-    pub fn open(opening: &Opening<'_>, together: bool) -> Result<Self> {
+    pub fn open(opening: Opening, together: bool) -> Result<Self> {
         let mut lanes = Vec::new();
-        let mut first = 0;
+        let mut columns = Vec::new();
         let mut bytes = 0;
         for (i, column) in opening.columns.iter().enumerate() {
             bytes += column.row_bytes(opening.part) * opening.window;
+            columns.push(ColumnReader::open(&opening, i)?);
             let last = i + 1 == opening.columns.len();
             if last || (!together && bytes >= WORTH) {
-                lanes.push(Lane::open(opening, first..i + 1)?);
-                first = i + 1;
+                let state = Mutex::new(LaneState { columns: std::mem::take(&mut columns), row: opening.start });
+                lanes.push(Lane { state, moved: Condvar::new() });
                 bytes = 0;
             }
         }
-        Ok(Self { lanes, dead: AtomicBool::new(false) })
+        Ok(Self { opening, lanes, dead: AtomicBool::new(false) })
     }
 
     /// The columns of the window that begins at `start`, once all earlier windows have passed.
@@ -101,7 +100,7 @@ impl RowGroup {
     }
 
     fn pass(&self, start: u64, rows: usize, context: &Context) -> Result<Vec<ArrayRef>> {
-        let mut columns = Vec::new();
+        let mut out = Vec::with_capacity(self.opening.columns.len());
         for lane in &self.lanes {
             let mut state = lane.state.lock().unwrap_or_else(PoisonError::into_inner);
             while state.row != start {
@@ -111,66 +110,117 @@ impl RowGroup {
                 context.cancel.check()?;
                 state = lane.moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
             }
-            let batch = lane.next(&mut state, rows)?;
+            for column in &mut state.columns {
+                out.push(column.read(&self.opening, start, rows)?);
+            }
             state.row += rows as u64;
             drop(state);
             lane.moved.notify_all();
-            columns.extend(batch.columns().iter().cloned());
         }
-        Ok(columns)
+        Ok(out)
     }
 }
 
-/// Why the gate was shut, if it was.
-fn refused(pages: &Mutex<PageLease>) -> Option<Error> {
-    pages.lock().unwrap_or_else(PoisonError::into_inner).refused()
+/// One column, and whoever decodes it.
+struct ColumnReader {
+    /// Its position in the projection.
+    column: usize,
+    pages: Arc<Mutex<PageLease>>,
+    decoder: Decoder,
 }
 
-impl Lane {
-    fn open(opening: &Opening<'_>, columns: Range<usize>) -> Result<Self> {
-        let chosen = &opening.columns[columns.clone()];
-        let what = match chosen {
-            [one] => format!("column `{}`", one.name),
-            [first, .., last] => format!("columns `{}` to `{}`", first.name, last.name),
-            [] => String::new(),
-        };
-        let footer = opening.metadata.metadata();
-        let group = footer.row_groups().get(opening.part).ok_or_else(|| Error::Format("no such row group".into()))?;
+enum Decoder {
+    Flat(Box<dyn Decode>),
+    /// The crate's, for what the other does not take.
+    Crate(Box<ParquetRecordBatchReader>),
+}
+
+impl ColumnReader {
+    fn open(opening: &Opening, column: usize) -> Result<Self> {
+        let chosen = &opening.columns[column];
+        let group = opening.metadata.metadata().row_groups().get(opening.part);
+        let group = group.ok_or_else(|| Error::Format("no such row group".into()))?;
         let size = opening.at.size();
         let mut ranges = Vec::new();
-        for leaf in chosen.iter().flat_map(|c| c.leaves.clone()) {
-            let column = group.column(leaf);
-            let (start, len) = column.byte_range();
+        for leaf in chosen.leaves.clone() {
+            let (start, len) = group.column(leaf).byte_range();
             let end = start.checked_add(len).filter(|end| *end <= size).ok_or_else(|| {
-                Error::Format(format!("{what}: ends at byte {}, the file at {size}", start.saturating_add(len)))
+                let end = start.saturating_add(len);
+                Error::Format(format!("column `{}`: ends at byte {end}, the file at {size}", chosen.name))
             })?;
-            ranges.push((start, end, u64::try_from(column.uncompressed_size()).unwrap_or(0)));
+            ranges.push((start, end, u64::try_from(group.column(leaf).uncompressed_size()).unwrap_or(0)));
         }
-        let held = Arc::new(Mutex::new(PageLease::new(opening.pages.empty(), ranges)));
-        let gate = Gate::new(opening.at.clone(), size, held.clone());
-        let mask = ProjectionMask::roots(footer.file_metadata().schema_descr(), chosen.iter().map(|c| c.root));
-        let start = usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
-            .with_row_groups(vec![opening.part])
-            .with_projection(mask)
-            .with_batch_size(opening.window)
-            .with_offset(start)
-            .build()
-            .map_err(|e| refused(&held).unwrap_or_else(|| e.into()).context(&what))?;
-        let state = Mutex::new(LaneState { reader: Some(reader), row: opening.start });
-        Ok(Self { columns, what, pages: held, state, moved: Condvar::new() })
+        let pages = Arc::new(Mutex::new(PageLease::new(opening.pages.empty(), ranges)));
+        let flat = match Range::clone(&chosen.leaves) {
+            Range { start: leaf, end } if leaf + 1 == end => {
+                let gate = Gate::new(opening.at.clone(), size, pages.clone());
+                let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+                flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows)
+                    .and_then(|found| skipped(found, opening.start))
+                    .map_err(|e| failed(&pages, e, chosen))?
+            }
+            _ => None,
+        };
+        let decoder = match flat {
+            Some(flat) => Decoder::Flat(flat),
+            None => Decoder::Crate(Box::new(by_crate(opening, chosen, &pages, opening.start)?)),
+        };
+        Ok(Self { column, pages, decoder })
     }
 
-    fn next(&self, state: &mut LaneState, rows: usize) -> Result<RecordBatch> {
-        let batch = match state.reader.as_mut().and_then(Iterator::next) {
-            Some(Ok(batch)) => batch,
-            Some(Err(e)) => return Err(refused(&self.pages).unwrap_or_else(|| e.into()).context(&self.what)),
-            None => return Err(Error::Format(format!("{}: ends before its row group does", self.what))),
-        };
-        if batch.num_rows() != rows || batch.num_columns() != self.columns.len() {
-            let found = batch.num_rows();
-            return Err(Error::Format(format!("{}: expected {rows} more rows, found {found}", self.what)));
+    /// The `rows` rows from `start` on, which follow those that were read before.
+    fn read(&mut self, opening: &Opening, start: u64, rows: usize) -> Result<ArrayRef> {
+        let chosen = &opening.columns[self.column];
+        if let Decoder::Flat(flat) = &mut self.decoder {
+            match flat.read(rows).map_err(|e| failed(&self.pages, e, chosen))? {
+                Some(found) => return Ok(found),
+                // a page that only the crate reads: it begins where this window does
+                None => self.decoder = Decoder::Crate(Box::new(by_crate(opening, chosen, &self.pages, start)?)),
+            }
         }
-        Ok(batch)
+        let Decoder::Crate(reader) = &mut self.decoder else { return Err(Error::Cancelled) };
+        let batch = match reader.next() {
+            Some(Ok(batch)) => batch,
+            Some(Err(e)) => return Err(failed(&self.pages, e.into(), chosen)),
+            None => return Err(Error::Format(format!("column `{}`: ends before its row group does", chosen.name))),
+        };
+        match batch.columns() {
+            [found] if found.len() == rows => Ok(found.clone()),
+            _ => Err(Error::Format(format!(
+                "column `{}`: expected {rows} more rows, found {}",
+                chosen.name,
+                batch.num_rows()
+            ))),
+        }
     }
+}
+
+fn skipped(decoder: Option<Box<dyn Decode>>, rows: u64) -> Result<Option<Box<dyn Decode>>> {
+    let Some(mut decoder) = decoder else { return Ok(None) };
+    let rows = usize::try_from(rows).map_err(|_| Error::Format("too many rows".into()))?;
+    Ok(decoder.skip(rows)?.then_some(decoder))
+}
+
+fn by_crate(
+    opening: &Opening,
+    column: &Column,
+    pages: &Arc<Mutex<PageLease>>,
+    start: u64,
+) -> Result<ParquetRecordBatchReader> {
+    let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
+    let schema = opening.metadata.metadata().file_metadata().schema_descr();
+    let start = usize::try_from(start).map_err(|_| Error::Format("too many rows".into()))?;
+    ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
+        .with_row_groups(vec![opening.part])
+        .with_projection(ProjectionMask::roots(schema, [column.root]))
+        .with_batch_size(opening.window)
+        .with_offset(start)
+        .build()
+        .map_err(|e| failed(pages, e.into(), column))
+}
+
+/// What went wrong in `column`: why the gate was shut, if it was, else `error`.
+fn failed(pages: &Mutex<PageLease>, error: Error, column: &Column) -> Error {
+    let refused = pages.lock().unwrap_or_else(PoisonError::into_inner).refused();
+    refused.unwrap_or(error).context(format!("column `{}`", column.name))
 }

@@ -6,12 +6,14 @@
 //! | `prune` | row groups that statistics rule out |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
+//! | `flat/` | our decoder of flat columns; the crate's takes the rest |
 //! | `gate` | judges and leases each page before the crate reads it |
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns and row groups; `ParquetPieces::next` cuts the next
 //! window; a worker's `open` takes it through the lanes, each of which pulls pages through the gate as it needs them;
 //! text, decoded as views, is copied into the announced layout; the batch goes on with its bytes leased.
 
+mod flat;
 mod gate;
 mod lanes;
 mod layout;
@@ -39,7 +41,7 @@ pub struct ParquetSource {
     layout: Arc<Layout>,
     schema: SchemaRef,
     /// The columns that are read, in file order.
-    columns: Vec<Column>,
+    columns: Arc<[Column]>,
     /// For each column of `schema`, its position in `columns` and its announced type.
     order: Vec<(usize, DataType)>,
     /// The row groups that are read.
@@ -58,7 +60,7 @@ impl ParquetSource {
         let at = at.closed().unwrap_or(at);
         let groups = (0..layout.footer().num_row_groups()).collect();
         let order = layout.columns.iter().enumerate().map(|(i, c)| (i, c.announced.clone())).collect();
-        let (schema, columns) = (layout.schema.clone(), layout.columns.clone());
+        let (schema, columns) = (layout.schema.clone(), layout.columns.clone().into());
         Ok(Arc::new(Self { at, layout, schema, columns, order, groups, predicates: Vec::new(), limit: None }))
     }
 
@@ -80,7 +82,7 @@ impl Source for ParquetSource {
             }
             names = wanted.iter().map(String::as_str).collect();
         }
-        let columns: Vec<Column> =
+        let columns: Arc<[Column]> =
             self.layout.columns.iter().filter(|c| names.contains(&c.name.as_str())).cloned().collect();
         let place = |name: &str| columns.iter().position(|c| c.name == name);
         let order: Vec<(usize, DataType)> =

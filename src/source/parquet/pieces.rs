@@ -90,15 +90,15 @@ impl ParquetPieces {
         (most as u64, alone || self.source.columns.is_empty())
     }
 
-    fn opening(&self, place: &Place, window: usize, start: u64) -> Opening<'_> {
+    fn opening(&self, place: &Place, window: usize, start: u64) -> Opening {
         Opening {
-            at: &self.at,
-            metadata: &self.source.layout.metadata,
-            columns: &self.source.columns,
+            at: self.at.clone(),
+            metadata: self.source.layout.metadata.clone(),
+            columns: self.source.columns.clone(),
             part: place.part as usize,
             window,
             start,
-            pages: &self.pages,
+            pages: self.pages.clone(),
         }
     }
 
@@ -117,7 +117,7 @@ impl ParquetPieces {
         if let Some(group) = &shared.group {
             return Ok(group.clone());
         }
-        let group = Arc::new(RowGroup::open(&self.opening(place, window, shared.start), false)?);
+        let group = Arc::new(RowGroup::open(self.opening(place, window, shared.start), false)?);
         shared.group = Some(group.clone());
         Ok(group)
     }
@@ -215,7 +215,7 @@ impl Pieces for ParquetPieces {
             return Ok(Box::new(batches.into_iter().map(Ok)));
         }
         let opening = self.opening(&place, window as usize, place.start);
-        let group = RowGroup::open(&opening, true).map_err(|e| self.damaged(e, place.part))?;
+        let group = RowGroup::open(opening, true).map_err(|e| self.damaged(e, place.part))?;
         let end = place.start + place.len;
         let mut row = place.start;
         let context = context.clone();

@@ -1,0 +1,107 @@
+//! Numbers of four and eight bytes, whatever they stand for: an Arrow buffer of them has the same bytes.
+
+use arrow::array::{ArrayData, ArrayRef, make_array};
+use arrow::buffer::{Buffer, NullBuffer};
+use arrow::datatypes::{ArrowNativeType, DataType};
+use bytes::Bytes;
+
+use super::column::{Kind, beyond, short, spread};
+use super::levels::Places;
+use crate::error::Result;
+
+/// A number as it is stored, little-endian.
+pub trait Word: ArrowNativeType + Default {
+    /// Bytes of one.
+    const BYTES: usize;
+
+    /// Appends the numbers in `bytes`, which has whole ones.
+    fn append(bytes: &[u8], to: &mut Vec<Self>);
+}
+
+macro_rules! word {
+    ($word:ty) => {
+        impl Word for $word {
+            const BYTES: usize = size_of::<$word>();
+
+            fn append(bytes: &[u8], to: &mut Vec<Self>) {
+                let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
+                to.extend(words.iter().map(|w| <$word>::from_le_bytes(*w)));
+            }
+        }
+    };
+}
+word!(u32);
+word!(u64);
+
+/// Values of one column.
+pub struct Fixed<W> {
+    to: DataType,
+    dictionary: Vec<W>,
+    out: Vec<W>,
+}
+
+impl<W: Word> Fixed<W> {
+    /// Values that are announced as `to`, whose native type is as wide as `W`.
+    pub fn new(to: &DataType) -> Self {
+        Self { to: to.clone(), dictionary: Vec::new(), out: Vec::new() }
+    }
+}
+
+impl<W: Word> Kind for Fixed<W> {
+    fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
+        let bytes = count.checked_mul(W::BYTES).and_then(|len| bytes.get(..len)).ok_or_else(short)?;
+        self.dictionary = Vec::with_capacity(count);
+        W::append(bytes, &mut self.dictionary);
+        Ok(())
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.out.reserve_exact(rows);
+    }
+
+    fn plain(&mut self, bytes: &Bytes, at: &mut usize, count: usize, keep: bool) -> Result<()> {
+        let end = count.checked_mul(W::BYTES).and_then(|len| len.checked_add(*at)).ok_or_else(short)?;
+        let found = bytes.get(*at..end).ok_or_else(short)?;
+        if keep {
+            W::append(found, &mut self.out);
+        }
+        *at = end;
+        Ok(())
+    }
+
+    fn repeat(&mut self, index: u32, count: usize) -> Result<()> {
+        let value = *self.dictionary.get(index as usize).ok_or_else(|| beyond(index, self.dictionary.len()))?;
+        self.out.resize(self.out.len() + count, value);
+        Ok(())
+    }
+
+    fn gather(&mut self, indices: &[u32]) -> Result<()> {
+        let dictionary = self.dictionary.as_slice();
+        let mut missed = false;
+        self.out.extend(indices.iter().map(|i| {
+            dictionary.get(*i as usize).copied().unwrap_or_else(|| {
+                missed = true;
+                W::default()
+            })
+        }));
+        if missed {
+            let index = indices.iter().copied().max().unwrap_or(0);
+            return Err(beyond(index, dictionary.len()));
+        }
+        Ok(())
+    }
+
+    fn spread(&mut self, valid: usize, places: Places<'_>) {
+        spread(&mut self.out, valid, places);
+    }
+
+    fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+        let values = std::mem::take(&mut self.out);
+        let data = ArrayData::builder(self.to.clone())
+            .len(values.len())
+            .add_buffer(Buffer::from_vec(values))
+            .nulls(nulls)
+            .build()?;
+        Ok(make_array(data))
+    }
+}

@@ -1,0 +1,296 @@
+//! The hybrid of run lengths and bit packing that levels, dictionary indices and booleans are written in.
+//!
+//! A run is either one value repeated, or groups of eight values of `width` bits each, the lowest bits first (Parquet
+//! format, `Encodings.md`, "Run Length Encoding / Bit-Packing Hybrid"). A packed run is unpacked 32 values at a time
+//! by code made for its width, into a block that stays in the first-level cache.
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+
+/// Values that are unpacked at a time.
+pub const BLOCK: usize = 1024;
+
+/// Values of one width, read once from front to back. Holds the page and a block of unpacked values.
+pub struct Hybrid {
+    bytes: Bytes,
+    at: usize,
+    width: u8,
+    run: Left,
+    block: Box<[u32; BLOCK]>,
+    /// What of `block` was not handed out yet.
+    ready: std::ops::Range<usize>,
+}
+
+/// What is left of the current run.
+enum Left {
+    Repeat { value: u32, count: usize },
+    Packed { count: usize },
+}
+
+/// Some values in a row.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Run<'a> {
+    /// One value, several times.
+    Repeat {
+        /// The value.
+        value: u32,
+        /// How many times.
+        count: usize,
+    },
+    /// Different ones.
+    Packed(&'a [u32]),
+}
+
+impl Hybrid {
+    /// Values of `width` bits in `bytes`.
+    ///
+    /// # Errors
+    /// A width beyond 32.
+    pub fn new(bytes: Bytes, width: u8) -> Result<Self> {
+        if width > 32 {
+            return Err(Error::Format(format!("values of {width} bits announced, expected at most 32")));
+        }
+        let run = Left::Packed { count: 0 };
+        Ok(Self { bytes, at: 0, width, run, block: Box::new([0; BLOCK]), ready: 0..0 })
+    }
+
+    /// The next values, at least one and at most `most`.
+    ///
+    /// # Errors
+    /// A page that ends before.
+    #[inline]
+    pub fn next(&mut self, most: usize) -> Result<Run<'_>> {
+        if self.ready.is_empty() {
+            if let Left::Repeat { count: 0, .. } | Left::Packed { count: 0 } = self.run {
+                self.run = self.header()?;
+            }
+            match &mut self.run {
+                Left::Repeat { value, count } => {
+                    let taken = (*count).min(most);
+                    *count -= taken;
+                    return Ok(Run::Repeat { value: *value, count: taken });
+                }
+                Left::Packed { count } => {
+                    let n = (*count).min(BLOCK);
+                    *count -= n;
+                    self.unpack(n)?;
+                }
+            }
+        }
+        let start = self.ready.start;
+        let end = self.ready.end.min(start + most);
+        self.ready.start = end;
+        Ok(Run::Packed(&self.block[start..end]))
+    }
+
+    /// Leaves out `count` values.
+    ///
+    /// # Errors
+    /// A page that ends before.
+    pub fn skip(&mut self, mut count: usize) -> Result<()> {
+        while count > 0 {
+            if let (true, Left::Packed { count: left }) = (self.ready.is_empty(), &mut self.run)
+                && *left > BLOCK
+                && count > BLOCK
+            {
+                // whole blocks need not be unpacked; the rest stays at a block's border
+                let passed = (count.min(*left) - 1) / BLOCK * BLOCK;
+                *left -= passed;
+                self.at += passed / 8 * usize::from(self.width);
+                count -= passed;
+                continue;
+            }
+            count -= match self.next(count)? {
+                Run::Repeat { count, .. } => count,
+                Run::Packed(values) => values.len(),
+            };
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> Result<Left> {
+        loop {
+            let head = self.varint()?;
+            let count = usize::try_from(head >> 1).map_err(|_| ends())?;
+            if count == 0 {
+                continue;
+            }
+            if head & 1 == 0 {
+                let mut value = [0; 4];
+                let len = usize::from(self.width).div_ceil(8);
+                let found = self.bytes.get(self.at..self.at + len).ok_or_else(ends)?;
+                value[..len].copy_from_slice(found);
+                self.at += len;
+                return Ok(Left::Repeat { value: u32::from_le_bytes(value), count });
+            }
+            // some writers leave out the bytes behind the last value
+            let mut count = count.saturating_mul(8);
+            if self.width > 0 {
+                count = count.min((self.bytes.len() - self.at) * 8 / usize::from(self.width));
+            }
+            if count == 0 {
+                return Err(ends());
+            }
+            return Ok(Left::Packed { count });
+        }
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut out = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = *self.bytes.get(self.at).ok_or_else(ends)?;
+            self.at += 1;
+            out |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(out);
+            }
+        }
+        Err(Error::Format("a run length that does not end".into()))
+    }
+
+    /// Unpacks `n` values, at most a block, into `ready`. All calls but the last of a run take a whole block, so each
+    /// begins at a byte's border.
+    fn unpack(&mut self, n: usize) -> Result<()> {
+        let width = usize::from(self.width);
+        let rest = self.bytes.get(self.at..).ok_or_else(ends)?;
+        let rest = &rest[..rest.len().min((n * width).div_ceil(8))];
+        unpack(self.width, rest, &mut self.block[..n.next_multiple_of(32)]);
+        self.at += rest.len();
+        self.ready = 0..n;
+        Ok(())
+    }
+}
+
+fn ends() -> Error {
+    Error::Format("a page ends before its last value".into())
+}
+
+/// Unpacks `bytes` into `out`, whose length is a multiple of 32; bytes that are missing count as zero.
+fn unpack(width: u8, bytes: &[u8], out: &mut [u32]) {
+    macro_rules! by_width {
+        ($($w:literal)*) => {
+            match width {
+                $($w => unpack_as::<$w>(bytes, out),)*
+                _ => out.fill(0),
+            }
+        };
+    }
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+}
+
+fn unpack_as<const W: usize>(bytes: &[u8], out: &mut [u32]) {
+    let mut bytes = bytes.chunks_exact(4 * W);
+    let mut out = out.as_chunks_mut::<32>().0.iter_mut();
+    // in this order: `zip` asks the first one first, and what it then took of it would be lost
+    for (bytes, out) in bytes.by_ref().zip(out.by_ref()) {
+        unpack_32::<W>(bytes, out);
+    }
+    if let Some(out) = out.next() {
+        let mut last = [0; 128];
+        last[..bytes.remainder().len()].copy_from_slice(bytes.remainder());
+        unpack_32::<W>(&last[..4 * W], out);
+    }
+}
+
+#[inline(always)]
+fn unpack_32<const W: usize>(bytes: &[u8], out: &mut [u32; 32]) {
+    let words = bytes.as_chunks::<4>().0;
+    let words = &words[..W];
+    let mask = u32::MAX >> (32 - W);
+    macro_rules! value {
+        ($($i:literal)*) => {
+            $({
+                let (word, shift) = ($i * W / 32, $i * W % 32);
+                let mut value = u32::from_le_bytes(words[word]) >> shift;
+                if shift + W > 32 {
+                    value |= u32::from_le_bytes(words[word + 1]) << (32 - shift);
+                }
+                out[$i] = value & mask;
+            })*
+        };
+    }
+    value!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes runs as the format says, bit by bit.
+    fn packed(values: &[u32], width: u8) -> Vec<u8> {
+        let groups = values.len().div_ceil(8);
+        let mut out = vec![0; groups * usize::from(width)];
+        for (i, value) in values.iter().enumerate() {
+            for bit in 0..usize::from(width) {
+                let at = i * usize::from(width) + bit;
+                out[at / 8] |= ((value >> bit & 1) as u8) << (at % 8);
+            }
+        }
+        [varint((groups as u64) << 1 | 1), out].concat()
+    }
+
+    fn repeated(value: u32, count: u64, width: u8) -> Vec<u8> {
+        [varint(count << 1), value.to_le_bytes()[..usize::from(width).div_ceil(8)].to_vec()].concat()
+    }
+
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+        out
+    }
+
+    fn all(hybrid: &mut Hybrid, count: usize, step: usize) -> Vec<u32> {
+        let mut out = Vec::new();
+        while out.len() < count {
+            match hybrid.next(step.min(count - out.len())).expect("more values") {
+                Run::Repeat { value, count } => out.extend(std::iter::repeat_n(value, count)),
+                Run::Packed(values) => out.extend_from_slice(values),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_width_and_step_gives_what_was_written() {
+        for width in 0..=32_u8 {
+            let mask = if width == 0 { 0 } else { u32::MAX >> (32 - width) };
+            let values: Vec<u32> = (0..3000_u32).map(|i| i.wrapping_mul(2_654_435_761) & mask).collect();
+            let bytes =
+                [packed(&values, width), repeated(5 & mask, 2000, width), packed(&values[..80], width)].concat();
+            let expected = [&values[..], &[5 & mask; 2000], &values[..80]].concat();
+            for step in [1, 7, 32, 1000, 5000] {
+                let mut hybrid = Hybrid::new(bytes.clone().into(), width).expect("a width");
+                assert_eq!(all(&mut hybrid, expected.len(), step), expected, "width {width}, {step} at a time");
+                assert!(width == 0 || hybrid.next(1).is_err(), "nothing is left");
+            }
+            for skipped in [1, 31, 1023, 1024, 2048, 2999, 3000, 3500, 5050] {
+                let mut hybrid = Hybrid::new(bytes.clone().into(), width).expect("a width");
+                hybrid.skip(3).expect("three at least");
+                hybrid.skip(skipped - 1).expect("as many");
+                assert_eq!(all(&mut hybrid, 20, 20), expected[skipped + 2..skipped + 22], "width {width}, {skipped}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_missing_behind_the_last_value_do_no_harm() {
+        let bytes = packed(&[1, 2, 3, 4, 5, 6, 7, 0, 1, 2], 3);
+        let mut hybrid = Hybrid::new(bytes[..bytes.len() - 2].to_vec().into(), 3).expect("a width");
+        assert_eq!(all(&mut hybrid, 10, 10), [1, 2, 3, 4, 5, 6, 7, 0, 1, 2]);
+        assert!(hybrid.next(1).is_err());
+    }
+
+    #[test]
+    fn damage_is_told() {
+        assert!(Hybrid::new(Bytes::new(), 33).is_err());
+        for bytes in [&[][..], &[0xff], &[0xff; 12], &[0x08], &[0x03]] {
+            let mut hybrid = Hybrid::new(Bytes::copy_from_slice(bytes), 9).expect("a width");
+            assert!(matches!(hybrid.next(10), Err(Error::Format(_))), "{bytes:?}");
+        }
+    }
+}

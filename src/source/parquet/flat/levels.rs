@@ -1,0 +1,252 @@
+//! Definition levels of a flat column, which are validity: one bit a row, 1 where there is a value.
+
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+
+/// The levels of a page, read once from front to back.
+pub struct Levels {
+    bytes: Bytes,
+    at: usize,
+    run: Run,
+}
+
+#[derive(Clone, Copy)]
+enum Run {
+    Repeat {
+        valid: bool,
+        count: usize,
+    },
+    /// Bits from bit `start` of the page on; the format packs them as Arrow does.
+    Packed {
+        start: usize,
+        count: usize,
+    },
+}
+
+impl Levels {
+    /// Levels written as the hybrid of run lengths and bit packing, one bit wide.
+    pub fn new(bytes: Bytes) -> Self {
+        Self { bytes, at: 0, run: Run::Repeat { valid: true, count: 0 } }
+    }
+
+    /// Appends the next `rows` levels to `validity`; how many of them are valid.
+    ///
+    /// # Errors
+    /// A page that ends before, or levels other than 0 and 1.
+    pub fn take(&mut self, mut rows: usize, validity: &mut Validity) -> Result<usize> {
+        let mut valid = 0;
+        while rows > 0 {
+            match &mut self.run {
+                Run::Repeat { count: 0, .. } | Run::Packed { count: 0, .. } => self.run = self.header()?,
+                Run::Repeat { valid: is_valid, count } => {
+                    let n = rows.min(*count);
+                    validity.append(n, *is_valid);
+                    valid += if *is_valid { n } else { 0 };
+                    *count -= n;
+                    rows -= n;
+                }
+                Run::Packed { start, count } => {
+                    let n = rows.min(*count);
+                    valid += validity.append_bits(&self.bytes, *start, n);
+                    *start += n;
+                    *count -= n;
+                    rows -= n;
+                }
+            }
+        }
+        Ok(valid)
+    }
+
+    #[inline]
+    fn header(&mut self) -> Result<Run> {
+        let mut head = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = *self.bytes.get(self.at).ok_or_else(ends)?;
+            self.at += 1;
+            head |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+            if shift == 28 {
+                return Err(Error::Format("definition levels: a run length that does not end".into()));
+            }
+        }
+        let count = usize::try_from(head >> 1).map_err(|_| ends())?;
+        if head & 1 == 1 {
+            let (start, left) = (self.at * 8, self.bytes.len() - self.at);
+            if count > 0 && left == 0 {
+                return Err(ends());
+            }
+            // some writers leave out the bytes behind the last level
+            let bytes = count.min(left);
+            self.at += bytes;
+            return Ok(Run::Packed { start, count: bytes * 8 });
+        }
+        let level = *self.bytes.get(self.at).ok_or_else(ends)?;
+        self.at += 1;
+        if level > 1 && count > 0 {
+            return Err(Error::Format(format!("definition level {level} found, expected 0 or 1")));
+        }
+        Ok(Run::Repeat { valid: level == 1, count })
+    }
+}
+
+fn ends() -> Error {
+    Error::Format("definition levels end before their page does".into())
+}
+
+/// The validity of rows that are put together; bits are kept only once there is a null.
+///
+/// Nulls here and there make runs of some ten levels, so appending a few bits must cost next to nothing.
+#[derive(Default)]
+pub struct Validity {
+    rows: usize,
+    /// 64 rows a word, the first the lowest bit; empty as long as all are valid.
+    words: Vec<u64>,
+}
+
+impl Validity {
+    /// Appends `count` rows that are all valid or all null.
+    pub fn append(&mut self, count: usize, valid: bool) {
+        if count == 0 || (valid && self.words.is_empty()) {
+            self.rows += count;
+            return;
+        }
+        self.start_bits();
+        let bits = if valid { u64::MAX } else { 0 };
+        let mut left = count;
+        while left > 0 {
+            let n = left.min(64);
+            self.push(bits, n);
+            left -= n;
+        }
+    }
+
+    /// Appends `count` bits of `bytes` from bit `start` on; how many are set.
+    fn append_bits(&mut self, bytes: &[u8], start: usize, count: usize) -> usize {
+        self.start_bits();
+        let (mut at, mut left, mut set) = (start, count, 0);
+        while left > 0 {
+            // eight bytes hold at least 57 bits from any bit of the first one on
+            let n = left.min(56);
+            let rest = bytes.get(at / 8..).unwrap_or_default();
+            let word = match rest.first_chunk::<8>() {
+                Some(eight) => u64::from_le_bytes(*eight),
+                None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            };
+            let bits = word >> (at % 8) & (u64::MAX >> (64 - n));
+            set += bits.count_ones() as usize;
+            self.push(bits, n);
+            at += n;
+            left -= n;
+        }
+        set
+    }
+
+    /// Appends the lowest `n` bits of `bits`, 64 at most.
+    #[inline]
+    fn push(&mut self, bits: u64, n: usize) {
+        let (word, used) = (self.rows / 64, self.rows % 64);
+        let bits = bits & (u64::MAX >> (64 - n));
+        if used == 0 {
+            self.words.push(bits);
+        } else {
+            self.words[word] |= bits << used;
+            if used + n > 64 {
+                self.words.push(bits >> (64 - used));
+            }
+        }
+        self.rows += n;
+    }
+
+    fn start_bits(&mut self) {
+        if self.words.is_empty() {
+            self.words.reserve(self.rows.max(8192).div_ceil(64) + 1);
+            let mut left = std::mem::take(&mut self.rows);
+            while left > 0 {
+                let n = left.min(64);
+                self.push(u64::MAX, n);
+                left -= n;
+            }
+        }
+    }
+
+    /// Where the values of the last `count` rows are, if there is a null so far.
+    pub fn last(&self, count: usize) -> Option<Places<'_>> {
+        (!self.words.is_empty()).then(|| Places { words: &self.words, first: self.rows - count, rows: count })
+    }
+
+    /// The rows so far.
+    #[cfg(test)]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Hands over what was appended, and begins anew.
+    pub fn finish(&mut self) -> Option<NullBuffer> {
+        let rows = std::mem::take(&mut self.rows);
+        let words = std::mem::take(&mut self.words);
+        if words.is_empty() {
+            return None;
+        }
+        let nulls = NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(words), 0, rows));
+        (nulls.null_count() > 0).then_some(nulls)
+    }
+}
+
+/// Which of some rows have a value.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    words: &'a [u64],
+    first: usize,
+    /// How many rows.
+    pub rows: usize,
+}
+
+impl Places<'_> {
+    /// 1 where row `row` has a value, else 0.
+    #[inline]
+    pub fn bit(&self, row: usize) -> usize {
+        let at = self.first + row;
+        (self.words[at / 64] >> (at % 64) & 1) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(bytes: &[u8], steps: &[usize]) -> Result<Vec<bool>> {
+        let mut levels = Levels::new(Bytes::copy_from_slice(bytes));
+        let mut validity = Validity::default();
+        let mut valid = 0;
+        for step in steps {
+            valid += levels.take(*step, &mut validity)?;
+        }
+        let rows = validity.rows();
+        let out: Vec<bool> = validity.finish().map_or(vec![true; rows], |nulls| nulls.iter().collect());
+        assert_eq!(out.iter().filter(|v| **v).count(), valid);
+        Ok(out)
+    }
+
+    #[test]
+    fn runs_and_bits_become_validity() {
+        // five valid, eight bits, three null
+        let bytes = [10, 1, 3, 0b1010_0110, 6, 0];
+        let expected: Vec<bool> = "1111101100101000".bytes().map(|b| b == b'1').collect();
+        for steps in [&[16][..], &[5, 8, 3], &[1; 16], &[3, 6, 7]] {
+            assert_eq!(taken(&bytes, steps).expect("sixteen levels"), expected, "{steps:?}");
+        }
+        assert_eq!(taken(&[32, 1], &[16]).expect("one run"), [true; 16]);
+        assert_eq!(taken(&[5, 255, 255], &[16]).expect("packed"), [true; 16]);
+    }
+
+    #[test]
+    fn damage_is_told() {
+        for bytes in [&[][..], &[0xff; 9], &[32], &[32, 2], &[3], &[30, 1]] {
+            assert!(matches!(taken(bytes, &[16]), Err(Error::Format(_))), "{bytes:?}");
+        }
+    }
+}

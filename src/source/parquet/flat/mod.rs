@@ -1,0 +1,110 @@
+//! A decoder of our own for flat columns: fixed-width numbers, booleans, text.
+//!
+//! The crate's decoder takes any column and any encoding, at a price: levels become 16-bit numbers before they become
+//! bits, values go through one call a run, text is built as views and copied afterwards. This one knows that a flat
+//! column's levels *are* its validity, unpacks indices a block at a time and gathers values straight into the buffer
+//! that the batch will hold.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `pages` | pages → levels and values, over the crate's page reader |
+//! | `levels` | definition levels → validity bits |
+//! | `hybrid` | runs and bit packing → indices |
+//! | `column` | the loop over pages, for every kind of value |
+//! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
+//!
+//! What it does not take, the crate does: nested columns, other physical types, and from the first page on that is
+//! written in another encoding than PLAIN, dictionary or RLE.
+
+mod boolean;
+mod column;
+mod fixed;
+mod hybrid;
+mod levels;
+mod pages;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::sync::{Arc, Mutex};
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, TimeUnit};
+use parquet::basic::{LogicalType, TimeUnit as ParquetUnit, Type};
+use parquet::file::metadata::ColumnChunkMetaData;
+
+use self::boolean::Booleans;
+use self::column::Flat;
+use self::fixed::Fixed;
+use self::pages::Pages;
+use self::text::Text;
+use super::gate::{Gate, PageLease};
+use crate::error::Result;
+
+/// A column of a row group, decoded from front to back.
+pub trait Decode: Send {
+    /// The next `rows` rows; `None` where a page is written in a way that only the crate reads, and then no more.
+    ///
+    /// # Errors
+    /// A damaged page, or one that the run has no room for.
+    fn read(&mut self, rows: usize) -> Result<Option<ArrayRef>>;
+
+    /// Leaves out `rows` rows; false as `read`'s `None`.
+    ///
+    /// # Errors
+    /// As `read`.
+    fn skip(&mut self, rows: usize) -> Result<bool>;
+}
+
+/// A decoder for `column`, announced as `to`; `None` where only the crate has one.
+///
+/// # Errors
+/// A column outside the file, a codec that is not supported.
+pub fn open(
+    column: &ColumnChunkMetaData,
+    to: &DataType,
+    gate: Gate,
+    held: &Arc<Mutex<PageLease>>,
+    rows: usize,
+) -> Result<Option<Box<dyn Decode>>> {
+    let descriptor = column.column_descr();
+    if descriptor.max_rep_level() > 0 || descriptor.max_def_level() > 1 || descriptor.path().parts().len() != 1 {
+        return Ok(None);
+    }
+    let pages = |gate| Pages::open(gate, column, rows);
+    Ok(Some(match (column.column_type(), to) {
+        (Type::BOOLEAN, DataType::Boolean) => Box::new(Flat::new(pages(gate)?, Booleans::default(), rows)),
+        (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => {
+            Box::new(Flat::new(pages(gate)?, Fixed::<u32>::new(to), rows))
+        }
+        (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => {
+            Box::new(Flat::new(pages(gate)?, Fixed::<u64>::new(to), rows))
+        }
+        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => {
+            Box::new(Flat::new(pages(gate)?, Text::new(to, held.clone()), rows))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Whether the stored number is the announced one, bit by bit.
+fn as_stored(column: &ColumnChunkMetaData, to: &DataType) -> bool {
+    let logical = column.column_descr().logical_type_ref();
+    match (column.column_type(), to) {
+        (Type::INT32, DataType::Int32 | DataType::UInt32 | DataType::Date32) => true,
+        (Type::INT32, DataType::Time32(TimeUnit::Millisecond))
+        | (Type::INT64, DataType::Int64 | DataType::UInt64)
+        | (Type::FLOAT, DataType::Float32)
+        | (Type::DOUBLE, DataType::Float64) => true,
+        (Type::INT64, DataType::Timestamp(unit, _) | DataType::Time64(unit)) => match logical {
+            Some(LogicalType::Timestamp(stored) | LogicalType::Time(stored)) => matches!(
+                (&stored.unit, unit),
+                (ParquetUnit::MILLIS, TimeUnit::Millisecond)
+                    | (ParquetUnit::MICROS, TimeUnit::Microsecond)
+                    | (ParquetUnit::NANOS, TimeUnit::Nanosecond)
+            ),
+            _ => false,
+        },
+        _ => false,
+    }
+}

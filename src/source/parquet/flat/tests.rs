@@ -1,0 +1,197 @@
+//! The crate's decoder is the oracle: the same rows for every type, encoding, page and step.
+
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::SerializedFileReader;
+
+use super::super::gate::{Gate, PageLease};
+use crate::error::{Error, Result};
+use crate::memory::MemoryPool;
+use crate::source::read_at::InMemory;
+
+const ROWS: usize = 5_000;
+
+/// A cheap source of numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+/// `ROWS` values of `to` out of about `distinct`, with runs and, one in `nulls`, nulls.
+fn values(random: &mut Random, to: &DataType, distinct: u64, nulls: u64) -> ArrayRef {
+    let mut last = None;
+    let texts: Vec<Option<String>> = (0..ROWS)
+        .map(|_| {
+            if random.next(3) > 0 {
+                let n = random.next(distinct);
+                last = (nulls == 0 || random.next(nulls) > 0).then(|| match to {
+                    DataType::Utf8 | DataType::Binary => "é".repeat((n % 41) as usize) + &n.to_string(),
+                    DataType::Boolean => (n % 2).to_string(),
+                    _ => n.to_string(),
+                });
+            }
+            if last.is_none() && nulls == 0 { Some("0".into()) } else { last.clone() }
+        })
+        .collect();
+    let texts: ArrayRef = Arc::new(texts.into_iter().collect::<arrow::array::StringArray>());
+    match to {
+        DataType::Utf8 | DataType::Binary => cast(&texts, to),
+        _ => cast(&cast(&texts, &DataType::Int64).expect("digits"), &through(to)).and_then(|a| cast(&a, to)),
+    }
+    .expect("a cast that loses nothing")
+}
+
+/// A type on the way from `int64`.
+fn through(to: &DataType) -> DataType {
+    match to {
+        DataType::Date32 | DataType::Time32(_) => DataType::Int32,
+        other if other.is_temporal() => DataType::Int64,
+        other => other.clone(),
+    }
+}
+
+fn file(column: &ArrayRef, nullable: bool, properties: WriterProperties) -> Vec<u8> {
+    let schema = Arc::new(Schema::new(vec![Field::new("x", column.data_type().clone(), nullable)]));
+    let batch = RecordBatch::try_new(schema, vec![column.clone()]).expect("one column");
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+    bytes
+}
+
+/// The column read in `steps`, over and over; the first rows only passed. `None` where it is the crate's.
+fn decoded(bytes: &[u8], to: &DataType, passed: usize, steps: &[usize]) -> Result<Option<ArrayRef>> {
+    let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
+    let group = footer.row_group(0);
+    let (start, len) = group.column(0).byte_range();
+    let pool = MemoryPool::new(None);
+    let lease = pool.holder("pages", None).empty();
+    let held = Arc::new(Mutex::new(PageLease::new(lease, [(start, start + len, 64 << 20)])));
+    let size = bytes.len() as u64;
+    let gate = Gate::new(Arc::new(InMemory::new("x", bytes.to_vec())), size, held.clone());
+    let rows = usize::try_from(group.num_rows()).expect("rows");
+    let refused = |e| held.lock().expect("no panic").refused().unwrap_or(e);
+    let Some(mut column) = super::open(group.column(0), to, gate, &held, rows)? else { return Ok(None) };
+    if !column.skip(passed).map_err(refused)? {
+        return Ok(None);
+    }
+    let mut out = Vec::new();
+    let mut left = rows - passed;
+    for step in steps.iter().cycle() {
+        if left == 0 {
+            break;
+        }
+        let n = left.min(*step);
+        let Some(array) = column.read(n).map_err(refused)? else { return Ok(None) };
+        array.to_data().validate_full().expect("a sound array");
+        assert_eq!(array.len(), n);
+        out.push(array);
+        left -= n;
+    }
+    let parts: Vec<&dyn Array> = out.iter().map(AsRef::as_ref).collect();
+    Ok(Some(concat(&parts).expect("one type")))
+}
+
+fn types() -> Vec<DataType> {
+    vec![
+        DataType::Int32,
+        DataType::UInt32,
+        DataType::Date32,
+        DataType::Time32(TimeUnit::Millisecond),
+        DataType::Float32,
+        DataType::Int64,
+        DataType::UInt64,
+        DataType::Time64(TimeUnit::Nanosecond),
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Timestamp(TimeUnit::Millisecond, None),
+        DataType::Float64,
+        DataType::Boolean,
+        DataType::Utf8,
+        DataType::Binary,
+    ]
+}
+
+#[test]
+fn the_same_as_the_crate_for_every_type_and_encoding() {
+    let mut random = Random(88_172_645_463_325_252);
+    for to in types() {
+        for (distinct, nulls) in [(1, 0), (3, 5), (200, 0), (200, 2), (1 << 20, 0), (1 << 20, 30), (9, 1)] {
+            let column = values(&mut random, &to, distinct, nulls);
+            for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+                let encoding = if to == DataType::Boolean { Encoding::RLE } else { Encoding::PLAIN };
+                let properties = WriterProperties::builder()
+                    .set_writer_version(version)
+                    .set_encoding(encoding)
+                    .set_compression([Compression::UNCOMPRESSED, Compression::SNAPPY][random.next(2) as usize])
+                    .set_dictionary_enabled(random.next(4) > 0)
+                    .set_dictionary_page_size_limit([300, 1 << 20][random.next(2) as usize])
+                    .set_data_page_size_limit([100, 4000, 1 << 20][random.next(3) as usize])
+                    .set_write_batch_size([7, 100, 1024][random.next(3) as usize])
+                    .build();
+                let bytes = file(&column, nulls > 0, properties);
+                let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes.clone()))
+                    .expect("a file")
+                    .with_batch_size(ROWS)
+                    .build()
+                    .expect("a reader");
+                let oracle = reader.map(|b| b.expect("rows").column(0).clone()).next().expect("a batch");
+                assert_eq!(&oracle, &column);
+                for (passed, steps) in [(0, &[ROWS][..]), (0, &[1, 77, 1000]), (1234, &[512]), (ROWS - 1, &[5])] {
+                    let found = decoded(&bytes, &to, passed, steps).expect("reads").expect("ours");
+                    let what = format!("{to} {distinct} {nulls} {version:?} {passed} {steps:?}");
+                    assert_eq!(found.data_type(), &to);
+                    assert!(*found == *oracle.slice(passed, ROWS - passed), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn other_encodings_are_left_to_the_crate() {
+    let column = values(&mut Random(7), &DataType::Int64, 1000, 0);
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BINARY_PACKED)
+        .set_writer_version(WriterVersion::PARQUET_2_0);
+    let bytes = file(&column, true, properties.build());
+    assert!(decoded(&bytes, &DataType::Int64, 0, &[10]).expect("reads").is_none());
+    let bytes = file(&column, true, WriterProperties::default());
+    assert!(decoded(&bytes, &DataType::Int32, 0, &[10]).expect("opens").is_none(), "another type than stored");
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_or_another_value_never_a_panic() {
+    let mut random = Random(1_234_567);
+    for to in [DataType::Int32, DataType::Boolean, DataType::Utf8] {
+        let column = values(&mut random, &to, 60, 4);
+        let properties = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED);
+        let bytes = file(&column, true, properties.set_data_page_size_limit(500).build());
+        let footer = SerializedFileReader::new(bytes::Bytes::from(bytes.clone())).expect("a file").metadata().clone();
+        let (start, len) = footer.row_group(0).column(0).byte_range();
+        for _ in 0..3_000 {
+            let mut bytes = bytes.clone();
+            let at = start + random.next(len);
+            bytes[at as usize] ^= 1 << random.next(8);
+            match decoded(&bytes, &to, 0, &[1000]) {
+                Ok(found) => assert!(found.is_none_or(|found| found.len() == ROWS)),
+                Err(e) => assert!(matches!(e, Error::Format(_)), "{e:?}"),
+            }
+        }
+    }
+}
