@@ -14,8 +14,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use arrow::array::{ArrayRef, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type as Physical;
+use parquet::file::metadata::ColumnChunkMetaData;
 
-use super::gate::{Gate, PageLease};
+use super::gate::{Chunk, Gate, PageLease};
+use super::guard::guarded;
 use super::layout::Column;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
@@ -36,6 +39,8 @@ struct Lane {
     /// Their positions in the projection.
     columns: Range<usize>,
     what: String,
+    /// Rows of the row group.
+    end: u64,
     pages: Arc<Mutex<PageLease>>,
     state: Mutex<LaneState>,
     moved: Condvar,
@@ -112,7 +117,6 @@ impl RowGroup {
                 state = lane.moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
             }
             let batch = lane.next(&mut state, rows)?;
-            state.row += rows as u64;
             drop(state);
             lane.moved.notify_all();
             columns.extend(batch.columns().iter().cloned());
@@ -136,41 +140,67 @@ impl Lane {
         };
         let footer = opening.metadata.metadata();
         let group = footer.row_groups().get(opening.part).ok_or_else(|| Error::Format("no such row group".into()))?;
-        let size = opening.at.size();
-        let mut ranges = Vec::new();
-        for leaf in chosen.iter().flat_map(|c| c.leaves.clone()) {
-            let column = group.column(leaf);
-            let (start, len) = column.byte_range();
-            let end = start.checked_add(len).filter(|end| *end <= size).ok_or_else(|| {
-                Error::Format(format!("{what}: ends at byte {}, the file at {size}", start.saturating_add(len)))
-            })?;
-            ranges.push((start, end, u64::try_from(column.uncompressed_size()).unwrap_or(0)));
-        }
-        let held = Arc::new(Mutex::new(PageLease::new(opening.pages.empty(), ranges)));
-        let gate = Gate::new(opening.at.clone(), size, held.clone());
+        let end = u64::try_from(group.num_rows()).unwrap_or(0);
+        let leaves = chosen.iter().flat_map(|c| c.leaves.clone());
+        let held = PageLease::new(opening.pages.empty(), leaves.map(|leaf| chunk(group.column(leaf))));
+        let held = Arc::new(Mutex::new(held));
+        let gate = Gate::new(opening.at.clone(), opening.at.size(), held.clone());
         let mask = ProjectionMask::roots(footer.file_metadata().schema_descr(), chosen.iter().map(|c| c.root));
         let start = usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
             .with_row_groups(vec![opening.part])
             .with_projection(mask)
-            .with_batch_size(opening.window)
-            .with_offset(start)
-            .build()
-            .map_err(|e| refused(&held).unwrap_or_else(|| e.into()).context(&what))?;
+            .with_batch_size(opening.window);
+        if start > 0 {
+            // otherwise nothing is selected, so that a column with more rows than the group gives itself away
+            builder = builder.with_offset(start);
+        }
+        let reader = guarded(|| builder.build().map_err(|e| refused(&held).unwrap_or_else(|| e.into())))
+            .map_err(|e| e.context(&what))?;
         let state = Mutex::new(LaneState { reader: Some(reader), row: opening.start });
-        Ok(Self { columns, what, pages: held, state, moved: Condvar::new() })
+        Ok(Self { columns, what, end, pages: held, state, moved: Condvar::new() })
     }
 
+    /// The next `rows` rows; after the group's last one, nothing may follow.
     fn next(&self, state: &mut LaneState, rows: usize) -> Result<RecordBatch> {
-        let batch = match state.reader.as_mut().and_then(Iterator::next) {
-            Some(Ok(batch)) => batch,
-            Some(Err(e)) => return Err(refused(&self.pages).unwrap_or_else(|| e.into()).context(&self.what)),
-            None => return Err(Error::Format(format!("{}: ends before its row group does", self.what))),
+        let out = guarded(|| self.decode(state, rows)).map_err(|e| e.context(&self.what));
+        // after an error the decoder is in no state that anybody knows
+        if out.is_err() || state.row == self.end {
+            state.reader = None;
+        }
+        out
+    }
+
+    fn decode(&self, state: &mut LaneState, rows: usize) -> Result<RecordBatch> {
+        let mut step = || match state.reader.as_mut().and_then(Iterator::next) {
+            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Err(e)) => Err(refused(&self.pages).unwrap_or_else(|| e.into())),
+            None => Ok(None),
         };
-        if batch.num_rows() != rows || batch.num_columns() != self.columns.len() {
-            let found = batch.num_rows();
-            return Err(Error::Format(format!("{}: expected {rows} more rows, found {found}", self.what)));
+        let batch = step()?.ok_or_else(|| Error::Format("ends before its row group does".into()))?;
+        let found = batch.num_rows();
+        if found < rows || batch.num_columns() != self.columns.len() {
+            return Err(Error::Format(format!("expected {rows} more rows, found {found}")));
+        }
+        state.row += rows as u64;
+        if found > rows || (state.row == self.end && step()?.is_some()) {
+            return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
         }
         Ok(batch)
     }
+}
+
+/// What the footer says of a column chunk's pages.
+fn chunk(column: &ColumnChunkMetaData) -> Chunk {
+    let (start, len) = column.byte_range();
+    let width = match column.column_type() {
+        Physical::BOOLEAN => None,
+        // a length before each value
+        Physical::INT32 | Physical::FLOAT | Physical::BYTE_ARRAY => Some(4),
+        Physical::INT64 | Physical::DOUBLE => Some(8),
+        Physical::INT96 => Some(12),
+        Physical::FIXED_LEN_BYTE_ARRAY => u64::try_from(column.column_descr().type_length()).ok(),
+    };
+    let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+    Chunk { start, end: start.saturating_add(len), uncompressed, width }
 }

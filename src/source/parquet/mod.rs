@@ -3,22 +3,30 @@
 //! | file | what it does |
 //! |---|---|
 //! | `layout` | the footer: columns, announced types, bytes of a row |
+//! | `types` | the type of a column, by the file and by its writer's advice |
+//! | `wellformed` | what a footer must not say |
 //! | `prune` | row groups that statistics rule out |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `gate` | judges and leases each page before the crate reads it |
+//! | `header` | the head of a page header |
+//! | `guard` | a decoder that panics is a damaged file |
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns and row groups; `ParquetPieces::next` cuts the next
 //! window; a worker's `open` takes it through the lanes, each of which pulls pages through the gate as it needs them;
 //! text, decoded as views, is copied into the announced layout; the batch goes on with its bytes leased.
 
 mod gate;
+mod guard;
+mod header;
 mod lanes;
 mod layout;
 mod pieces;
 mod prune;
 #[cfg(test)]
 mod tests;
+mod types;
+mod wellformed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
