@@ -1,8 +1,8 @@
 //! The gate between the file and the crate's page reader: no page passes that the run has no room for.
 //!
 //! The page reader asks a `ChunkReader` for a header, then allocates what the header says. A forged header could ask
-//! for 2 GiB, so the gate reads the three sizes at the head of each page header itself, checks them against the
-//! column's own metadata and leases page and dictionary before the crate sees them. It reads with `pread`, a few
+//! for 2 GiB, so the gate reads the head of each page header itself, checks its sizes and counts against the column's
+//! own metadata and leases page and dictionary before the crate sees them. It reads with `pread`, a few
 //! hundred bytes for a header and then just the page: never a whole row group.
 
 use std::io::{self, Read};
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::header::{PageHead, page_head};
 use crate::error::{Error, Result};
 use crate::memory::Lease;
 use crate::source::read_at::ReadAt;
@@ -41,21 +42,29 @@ pub struct PageLease {
     refused: Option<Error>,
 }
 
+/// What the footer says of the pages of a column chunk.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunk {
+    /// Where its first page starts.
+    pub start: u64,
+    /// Where its last page ends.
+    pub end: u64,
+    /// Bytes that all of its pages take uncompressed.
+    pub uncompressed: u64,
+    /// Bytes that a dictionary's value takes at least; `None` where values have no dictionary.
+    pub width: Option<u64>,
+}
+
 struct ColumnPages {
-    start: u64,
-    end: u64,
-    uncompressed: u64,
+    chunk: Chunk,
     dictionary: u64,
     page: u64,
 }
 
 impl PageLease {
-    /// For column chunks at `ranges`: start, end, and what all of their pages take uncompressed by the footer.
-    pub fn new(lease: Lease, ranges: impl IntoIterator<Item = (u64, u64, u64)>) -> Self {
-        let columns = ranges
-            .into_iter()
-            .map(|(start, end, uncompressed)| ColumnPages { start, end, uncompressed, dictionary: 0, page: 0 })
-            .collect();
+    /// For column chunks as the footer has them.
+    pub fn new(lease: Lease, chunks: impl IntoIterator<Item = Chunk>) -> Self {
+        let columns = chunks.into_iter().map(|chunk| ColumnPages { chunk, dictionary: 0, page: 0 }).collect();
         Self { lease, columns, text: 0, refused: None }
     }
 
@@ -76,24 +85,13 @@ impl PageLease {
     }
 
     /// A page whose header starts at `offset` is about to be read.
-    fn admit(&mut self, offset: u64, page: PageSizes) -> Result<()> {
-        let Some(column) = self.columns.iter_mut().find(|c| (c.start..c.end).contains(&offset)) else {
+    fn admit(&mut self, offset: u64, page: PageHead) -> Result<()> {
+        let Some(column) = self.columns.iter_mut().find(|c| (c.chunk.start..c.chunk.end).contains(&offset)) else {
             return Err(Error::Format(format!("page header at byte {offset}, outside its column")));
         };
-        let (stored, whole) = (size(page.compressed, offset)?, size(page.uncompressed, offset)?);
-        if stored > column.end - offset {
-            return Err(Error::Format(format!(
-                "page at byte {offset}: {stored} bytes announced, its column has {} left",
-                column.end - offset
-            )));
-        }
-        // some writers' totals are off, so a page is only taken for forged where it is far beyond its whole column
-        if whole > column.uncompressed.saturating_mul(4).max(1 << 20) {
-            return Err(Error::Format(format!(
-                "page at byte {offset}: {whole} bytes announced, its whole column has {}",
-                column.uncompressed
-            )));
-        }
+        let whole =
+            column.chunk.judge(offset, &page).map_err(|why| Error::Format(format!("page at byte {offset}: {why}")))?;
+        let stored = u64::try_from(page.compressed).unwrap_or(0);
         let before = column.page;
         if page.dictionary {
             column.dictionary = whole;
@@ -107,8 +105,40 @@ impl PageLease {
     }
 }
 
-fn size(announced: i32, offset: u64) -> Result<u64> {
-    u64::try_from(announced).map_err(|_| Error::Format(format!("page at byte {offset}: size {announced} is negative")))
+impl Chunk {
+    /// The size of a page decompressed, once it is one that this column can have.
+    fn judge(&self, offset: u64, page: &PageHead) -> Result<u64, String> {
+        let size = |n: i32| u64::try_from(n).map_err(|_| format!("size {n} is negative"));
+        let (stored, whole) = (size(page.compressed)?, size(page.uncompressed)?);
+        let left = self.end - offset;
+        if stored > left {
+            return Err(format!("{stored} bytes announced, its column has {left} left"));
+        }
+        // some writers' totals are off, so a page is only taken for forged where it is far beyond its whole column
+        if whole > self.uncompressed.saturating_mul(4).max(1 << 20) {
+            return Err(format!("{whole} bytes announced, its whole column has {}", self.uncompressed));
+        }
+        if page.dictionary {
+            self.judge_dictionary(offset, page, whole)?;
+        }
+        Ok(whole)
+    }
+
+    fn judge_dictionary(&self, offset: u64, page: &PageHead, whole: u64) -> Result<(), String> {
+        if offset != self.start {
+            return Err("a dictionary, which only a column's first page can be".into());
+        }
+        let width = self.width.ok_or("a dictionary, which booleans do not have")?;
+        let Some((values, encoding)) = page.values else { return Ok(()) };
+        // PLAIN, and the name that it had in dictionaries once
+        if !matches!(encoding, 0 | 2) {
+            return Err(format!("encoding {encoding}, in which no dictionary is written"));
+        }
+        if u64::try_from(values).ok().and_then(|n| n.checked_mul(width)).is_none_or(|least| least > whole) {
+            return Err(format!("{values} values announced in a dictionary of {whole} bytes"));
+        }
+        Ok(())
+    }
 }
 
 impl Gate {
@@ -187,10 +217,10 @@ impl HeaderReader {
         self.at.read_exact_at(&mut self.buffer, self.offset)?;
         self.offset += self.buffer.len() as u64;
         if first {
-            let sizes = page_sizes(&self.buffer).ok_or_else(|| {
+            let head = page_head(&self.buffer).ok_or_else(|| {
                 Error::Format(format!("byte {}: expected a page header, found something else", self.start))
             })?;
-            self.held.lock().unwrap_or_else(PoisonError::into_inner).admit(self.start, sizes)?;
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).admit(self.start, head)?;
         }
         Ok(())
     }
@@ -208,60 +238,14 @@ impl Read for HeaderReader {
     }
 }
 
-/// The head of a page header.
-#[derive(Debug, PartialEq, Eq)]
-struct PageSizes {
-    dictionary: bool,
-    uncompressed: i32,
-    compressed: i32,
-}
-
-/// Reads `type`, `uncompressed_page_size` and `compressed_page_size`, the first three fields of a `PageHeader` and all
-/// required, in Thrift's compact protocol (Apache Thrift, `doc/specs/thrift-compact-protocol.md`).
-fn page_sizes(bytes: &[u8]) -> Option<PageSizes> {
-    let mut bytes = bytes.iter().copied();
-    let mut field = |id: u8| -> Option<i32> {
-        // short form only: field ids 1, 2, 3 follow one another; 5 is an i32
-        let head = bytes.next()?;
-        (head == 0x15 && id <= 3).then_some(())?;
-        let mut value: u32 = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = bytes.next()?;
-            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(((value >> 1).cast_signed()) ^ -((value & 1).cast_signed()));
-            }
-        }
-        None
-    };
-    let kind = field(1)?;
-    let uncompressed = field(2)?;
-    let compressed = field(3)?;
-    Some(PageSizes { dictionary: kind == 2, uncompressed, compressed })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::header::written;
     use super::*;
     use crate::memory::MemoryPool;
     use crate::source::read_at::InMemory;
 
-    /// A header with the three sizes, as the compact protocol writes it.
-    fn header(kind: i32, uncompressed: i32, compressed: i32) -> Vec<u8> {
-        let mut out = Vec::new();
-        for value in [kind, uncompressed, compressed] {
-            out.push(0x15);
-            let mut zigzag = ((value << 1) ^ (value >> 31)).cast_unsigned();
-            while zigzag >= 0x80 {
-                out.push((zigzag & 0x7f) as u8 | 0x80);
-                zigzag >>= 7;
-            }
-            out.push(zigzag as u8);
-        }
-        out
-    }
-
-    fn read_first(bytes: Vec<u8>, limit: usize, column: (u64, u64, u64)) -> io::Result<usize> {
+    fn read_first(bytes: Vec<u8>, limit: usize, column: Chunk) -> io::Result<usize> {
         let end = bytes.len() as u64;
         let pool = MemoryPool::new(Some(limit));
         let held = PageLease::new(pool.holder("parquet reader", None).empty(), [column]);
@@ -270,42 +254,58 @@ mod tests {
         gate.get_read(0).expect("opens").read(&mut one)
     }
 
-    #[test]
-    fn sizes_are_read_as_written() {
-        for (kind, whole, stored) in [(0, 1 << 20, 77), (2, 0, 0), (3, i32::MAX, i32::MAX), (0, -1, i32::MIN)] {
-            let found = page_sizes(&header(kind, whole, stored)).expect("a header");
-            assert_eq!(found, PageSizes { dictionary: kind == 2, uncompressed: whole, compressed: stored });
-        }
-        assert_eq!(page_sizes(b"PAR1"), None);
-        assert_eq!(page_sizes(&[0x15, 0x80]), None);
+    fn column(uncompressed: u64) -> Chunk {
+        Chunk { start: 0, end: 300, uncompressed, width: Some(8) }
+    }
+
+    fn padded(header: Vec<u8>) -> Vec<u8> {
+        [header, vec![0; 300]].concat()
     }
 
     #[test]
     fn forged_sizes_are_refused_before_anything_is_allocated() {
-        let padded = |h: Vec<u8>| [h, vec![0; 300]].concat();
-        let column = (0, 300, 1 << 20);
-        assert!(read_first(padded(header(0, 5000, 100)), 1 << 20, column).is_ok());
+        let column = column(1 << 20);
+        assert!(read_first(padded(written(0, 5000, 100, &[])), 1 << 20, column).is_ok());
         for (whole, stored, why) in [
             (i32::MAX, 100, "its whole column has"),
             (100, i32::MAX, "its column has"),
             (-1, 100, "negative"),
             (100, -1, "negative"),
         ] {
-            let e = read_first(padded(header(0, whole, stored)), 1 << 20, column).expect_err("forged").to_string();
+            let e =
+                read_first(padded(written(0, whole, stored, &[])), 1 << 20, column).expect_err("forged").to_string();
             assert!(e.contains(why), "{e}");
         }
     }
 
     #[test]
     fn a_page_beyond_the_limit_names_the_holder() {
-        let bytes = [header(0, 3 << 20, 100), vec![0; 300]].concat();
-        let e = read_first(bytes, 1 << 20, (0, 300, 4 << 20)).expect_err("too large").to_string();
+        let bytes = padded(written(0, 3 << 20, 100, &[]));
+        let e = read_first(bytes, 1 << 20, column(4 << 20)).expect_err("too large").to_string();
         assert!(e.starts_with("parquet reader needs 3 MiB more, limit is 1 MiB"), "{e}");
     }
 
     #[test]
+    fn a_dictionary_comes_first_and_has_no_more_values_than_fit() {
+        let first = |values, encoding| padded(written(2, 80, 80, &[values, encoding]));
+        assert!(read_first(first(10, 0), 1 << 20, column(1000)).is_ok());
+        for (bytes, chunk, why) in [
+            (first(11, 0), column(1000), "11 values announced in a dictionary of 80 bytes"),
+            (first(i32::MAX, 2), column(1000), "values announced"),
+            (first(-1, 0), column(1000), "-1 values announced"),
+            (first(10, 5), column(1000), "encoding 5"),
+            (first(10, 0), Chunk { width: None, ..column(1000) }, "booleans"),
+        ] {
+            let e = read_first(bytes, 1 << 20, chunk).expect_err("forged").to_string();
+            assert!(e.contains(why), "{e}");
+        }
+        let page = PageHead { dictionary: true, uncompressed: 80, compressed: 80, values: Some((10, 0)) };
+        assert!(column(1000).judge(100, &page).expect_err("not the first").contains("first page"));
+    }
+
+    #[test]
     fn garbage_is_no_page_header() {
-        let e = read_first(vec![0xff; 400], 1 << 20, (0, 300, 1000)).expect_err("garbage").to_string();
+        let e = read_first(vec![0xff; 400], 1 << 20, column(1000)).expect_err("garbage").to_string();
         assert_eq!(e, "byte 0: expected a page header, found something else");
     }
 }

@@ -14,9 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use arrow::array::{Array, ArrayRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type as Physical;
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::flat::{self, Decode};
-use super::gate::{Gate, PageLease};
+use super::gate::{Chunk, Gate, PageLease};
+use super::guard::guarded;
 use super::layout::Column;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
@@ -125,6 +128,8 @@ impl RowGroup {
 struct ColumnReader {
     /// Its position in the projection.
     column: usize,
+    /// Rows of the row group.
+    end: u64,
     pages: Arc<Mutex<PageLease>>,
     decoder: Decoder,
 }
@@ -133,6 +138,8 @@ enum Decoder {
     Flat(Box<dyn Decode>),
     /// The crate's, for what the other does not take.
     Crate(Box<ParquetRecordBatchReader>),
+    /// Nothing is left, or the decoder is in no state that anybody knows.
+    Over,
 }
 
 impl ColumnReader {
@@ -140,58 +147,59 @@ impl ColumnReader {
         let chosen = &opening.columns[column];
         let group = opening.metadata.metadata().row_groups().get(opening.part);
         let group = group.ok_or_else(|| Error::Format("no such row group".into()))?;
-        let size = opening.at.size();
-        let mut ranges = Vec::new();
-        for leaf in chosen.leaves.clone() {
-            let (start, len) = group.column(leaf).byte_range();
-            let end = start.checked_add(len).filter(|end| *end <= size).ok_or_else(|| {
-                let end = start.saturating_add(len);
-                Error::Format(format!("column `{}`: ends at byte {end}, the file at {size}", chosen.name))
-            })?;
-            ranges.push((start, end, u64::try_from(group.column(leaf).uncompressed_size()).unwrap_or(0)));
-        }
-        let pages = Arc::new(Mutex::new(PageLease::new(opening.pages.empty(), ranges)));
+        let held = PageLease::new(opening.pages.empty(), chosen.leaves.clone().map(|leaf| chunk(group.column(leaf))));
+        let pages = Arc::new(Mutex::new(held));
         let flat = match Range::clone(&chosen.leaves) {
             Range { start: leaf, end } if leaf + 1 == end => {
-                let gate = Gate::new(opening.at.clone(), size, pages.clone());
+                let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
                 let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-                flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows)
-                    .and_then(|found| skipped(found, opening.start))
-                    .map_err(|e| failed(&pages, e, chosen))?
+                guarded(|| {
+                    let found = flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows)?;
+                    skipped(found, opening.start)
+                })
+                .map_err(|e| failed(&pages, e, chosen))?
             }
             _ => None,
         };
-        let decoder = match flat {
-            Some(flat) => Decoder::Flat(flat),
-            None => Decoder::Crate(Box::new(by_crate(opening, chosen, &pages, opening.start)?)),
+        let decoder = if let Some(flat) = flat {
+            Decoder::Flat(flat)
+        } else {
+            let reader = by_crate(opening, chosen, &pages, opening.start).map_err(|e| failed(&pages, e, chosen))?;
+            Decoder::Crate(Box::new(reader))
         };
-        Ok(Self { column, pages, decoder })
+        Ok(Self { column, end: u64::try_from(group.num_rows()).unwrap_or(0), pages, decoder })
     }
 
-    /// The `rows` rows from `start` on, which follow those that were read before.
+    /// The `rows` rows from `start` on, which follow those that were read before. After the group's last one, nothing
+    /// may follow.
     fn read(&mut self, opening: &Opening, start: u64, rows: usize) -> Result<ArrayRef> {
         let chosen = &opening.columns[self.column];
+        let out = guarded(|| self.decode(opening, chosen, start, rows)).map_err(|e| failed(&self.pages, e, chosen));
+        if out.is_err() || start + rows as u64 == self.end {
+            self.decoder = Decoder::Over;
+        }
+        out
+    }
+
+    fn decode(&mut self, opening: &Opening, chosen: &Column, start: u64, rows: usize) -> Result<ArrayRef> {
         if let Decoder::Flat(flat) = &mut self.decoder {
-            match flat.read(rows).map_err(|e| failed(&self.pages, e, chosen))? {
+            match flat.read(rows)? {
                 Some(found) => return Ok(found),
                 // a page that only the crate reads: it begins where this window does
                 None => self.decoder = Decoder::Crate(Box::new(by_crate(opening, chosen, &self.pages, start)?)),
             }
         }
         let Decoder::Crate(reader) = &mut self.decoder else { return Err(Error::Cancelled) };
-        let batch = match reader.next() {
-            Some(Ok(batch)) => batch,
-            Some(Err(e)) => return Err(failed(&self.pages, e.into(), chosen)),
-            None => return Err(Error::Format(format!("column `{}`: ends before its row group does", chosen.name))),
-        };
-        match batch.columns() {
-            [found] if found.len() == rows => Ok(found.clone()),
-            _ => Err(Error::Format(format!(
-                "column `{}`: expected {rows} more rows, found {}",
-                chosen.name,
-                batch.num_rows()
-            ))),
+        let batch = reader.next().transpose()?;
+        let batch = batch.ok_or_else(|| Error::Format("ends before its row group does".into()))?;
+        let [found] = batch.columns() else { return Err(Error::Format("is more than one column".into())) };
+        if found.len() < rows {
+            return Err(Error::Format(format!("expected {rows} more rows, found {}", found.len())));
         }
+        if found.len() > rows || (start + rows as u64 == self.end && reader.next().transpose()?.is_some()) {
+            return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
+        }
+        Ok(found.clone())
     }
 }
 
@@ -210,13 +218,30 @@ fn by_crate(
     let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
     let schema = opening.metadata.metadata().file_metadata().schema_descr();
     let start = usize::try_from(start).map_err(|_| Error::Format("too many rows".into()))?;
-    ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
         .with_row_groups(vec![opening.part])
         .with_projection(ProjectionMask::roots(schema, [column.root]))
-        .with_batch_size(opening.window)
-        .with_offset(start)
-        .build()
-        .map_err(|e| failed(pages, e.into(), column))
+        .with_batch_size(opening.window);
+    if start > 0 {
+        // otherwise nothing is selected, so that a column with more rows than the group gives itself away
+        builder = builder.with_offset(start);
+    }
+    guarded(|| Ok(builder.build()?))
+}
+
+/// What the footer says of a column chunk's pages.
+fn chunk(column: &ColumnChunkMetaData) -> Chunk {
+    let (start, len) = column.byte_range();
+    let width = match column.column_type() {
+        Physical::BOOLEAN => None,
+        // a length before each value
+        Physical::INT32 | Physical::FLOAT | Physical::BYTE_ARRAY => Some(4),
+        Physical::INT64 | Physical::DOUBLE => Some(8),
+        Physical::INT96 => Some(12),
+        Physical::FIXED_LEN_BYTE_ARRAY => u64::try_from(column.column_descr().type_length()).ok(),
+    };
+    let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+    Chunk { start, end: start.saturating_add(len), uncompressed, width }
 }
 
 /// What went wrong in `column`: why the gate was shut, if it was, else `error`.

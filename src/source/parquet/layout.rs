@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::gate::read_bytes;
+use super::types;
+use super::wellformed::checked;
 use crate::dtype::announced;
 use crate::error::{Context as _, Error, Result};
 use crate::source::read_at::ReadAt;
@@ -55,20 +57,18 @@ impl Layout {
     /// # Errors
     /// [`Error::Format`] for whatever is no Parquet file.
     pub fn read(at: &dyn ReadAt) -> Result<Self> {
-        let footer = Arc::new(footer(at)?);
+        let footer = Arc::new(types::without_intervals(footer(at)?).context(|| at.name())?);
         let options = || ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
-        let found = ArrowReaderMetadata::try_new(footer.clone(), options())
-            .or_else(|_| ArrowReaderMetadata::try_new(footer.clone(), options().with_skip_arrow_metadata(true)))
+        let found = types::columns(&footer).context(|| at.name())?;
+        let wanted = Arc::new(Schema::new(found.iter().map(|f| decoded(f)).collect::<Fields>()));
+        // a type that the crate cannot decode to is decoded as the file has it, and cast
+        let metadata = ArrowReaderMetadata::try_new(footer.clone(), options().with_schema(wanted))
+            .or_else(|_| ArrowReaderMetadata::try_new(footer, options().with_skip_arrow_metadata(true)))
             .context(|| at.name())?;
-        let fields: Vec<Field> = found.schema().fields().iter().map(|f| decoded(f)).collect();
-        let wanted = Arc::new(Schema::new_with_metadata(fields, found.schema().metadata().clone()));
-        // a layout that the crate cannot decode to is decoded as found, and cast
-        let metadata =
-            ArrowReaderMetadata::try_new(footer, options().with_schema(wanted)).unwrap_or_else(|_| found.clone());
         let columns = columns(&metadata, &found)?;
         let fields: Vec<Field> = columns
             .iter()
-            .zip(found.schema().fields())
+            .zip(&found)
             .map(|(c, f)| Field::new(&c.name, c.announced.clone(), true).with_metadata(f.metadata().clone()))
             .collect();
         if let Some(twice) = fields.iter().enumerate().find(|(i, f)| fields[..*i].iter().any(|g| g.name() == f.name()))
@@ -114,19 +114,7 @@ fn footer(at: &dyn ReadAt) -> Result<ParquetMetaData> {
     let length = usize::try_from(length).map_err(|_| bad("footer too long".into()))?;
     let bytes = read_bytes(at, size - TAIL - length as u64, length, size).context(|| name)?;
     let footer = ParquetMetaDataReader::decode_metadata(&bytes).context(|| format!("{name}: footer"))?;
-    for (i, group) in footer.row_groups().iter().enumerate() {
-        if group.num_rows() < 0 || group.num_columns() != footer.file_metadata().schema_descr().num_columns() {
-            return Err(bad(format!("row group {i}: its metadata does not fit the schema")));
-        }
-        for column in group.columns() {
-            // `byte_range` asserts what a forged footer can break
-            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-            if start < 0 || column.data_page_offset() < 0 || column.compressed_size() < 0 {
-                return Err(bad(format!("row group {i}: column `{}` lies outside the file", column.column_path())));
-            }
-        }
-    }
-    Ok(footer)
+    checked(footer, size).context(|| name)
 }
 
 /// The type that a root column is decoded to.
@@ -139,12 +127,10 @@ fn decoded(field: &Field) -> Field {
     field.clone().with_data_type(to)
 }
 
-fn columns(metadata: &ArrowReaderMetadata, found: &ArrowReaderMetadata) -> Result<Vec<Column>> {
+fn columns(metadata: &ArrowReaderMetadata, found: &Fields) -> Result<Vec<Column>> {
     let footer = metadata.metadata();
     let descriptor = footer.file_metadata().schema_descr();
     let mut columns: Vec<Column> = found
-        .schema()
-        .fields()
         .iter()
         .enumerate()
         .map(|(root, field)| Column {

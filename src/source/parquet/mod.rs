@@ -3,11 +3,15 @@
 //! | file | what it does |
 //! |---|---|
 //! | `layout` | the footer: columns, announced types, bytes of a row |
+//! | `types` | the type of a column, by the file and by its writer's advice |
+//! | `wellformed` | what a footer must not say |
 //! | `prune` | row groups that statistics rule out |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
 //! | `gate` | judges and leases each page before the crate reads it |
+//! | `header` | the head of a page header |
+//! | `guard` | a decoder that panics is a damaged file |
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns and row groups; `ParquetPieces::next` cuts the next
 //! window; a worker's `open` takes it through the lanes, each of which pulls pages through the gate as it needs them;
@@ -15,12 +19,16 @@
 
 mod flat;
 mod gate;
+mod guard;
+mod header;
 mod lanes;
 mod layout;
 mod pieces;
 mod prune;
 #[cfg(test)]
 mod tests;
+mod types;
+mod wellformed;
 
 use std::path::PathBuf;
 use std::sync::Arc;

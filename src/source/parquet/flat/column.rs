@@ -136,12 +136,23 @@ impl<K: Kind> Flat<K> {
             }
         }
         self.left = self.left.saturating_sub(rows);
-        match &self.page {
-            Some(page) if page.left > self.left => {
-                Err(Error::Format(format!("a page with {} rows more, its row group has {} more", page.left, self.left)))
-            }
-            _ => Ok(true),
+        if self.left == 0 {
+            self.end()?;
         }
+        Ok(true)
+    }
+
+    /// Nothing may follow the row group's last row.
+    fn end(&mut self) -> Result<()> {
+        let mut more = self.page.take().is_some_and(|page| page.left > 0);
+        while !more {
+            match self.pages.next()? {
+                None => return Ok(()),
+                Some(Page::Data { rows, .. }) => more = rows > 0,
+                Some(Page::Dictionary { .. } | Page::Foreign) => more = true,
+            }
+        }
+        Err(Error::Format("has more rows than its row group".into()))
     }
 }
 

@@ -12,7 +12,7 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 
-use super::super::gate::{Gate, PageLease};
+use super::super::gate::{Chunk, Gate, PageLease};
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
 use crate::source::read_at::InMemory;
@@ -80,8 +80,9 @@ fn decoded(bytes: &[u8], to: &DataType, passed: usize, steps: &[usize]) -> Resul
     let group = footer.row_group(0);
     let (start, len) = group.column(0).byte_range();
     let pool = MemoryPool::new(None);
+    let chunk = Chunk { start, end: start + len, uncompressed: 64 << 20, width: Some(4) };
     let lease = pool.holder("pages", None).empty();
-    let held = Arc::new(Mutex::new(PageLease::new(lease, [(start, start + len, 64 << 20)])));
+    let held = Arc::new(Mutex::new(PageLease::new(lease, [chunk])));
     let size = bytes.len() as u64;
     let gate = Gate::new(Arc::new(InMemory::new("x", bytes.to_vec())), size, held.clone());
     let rows = usize::try_from(group.num_rows()).expect("rows");
