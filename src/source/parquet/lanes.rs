@@ -11,7 +11,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type as Physical;
@@ -155,7 +156,7 @@ impl Lane {
             // otherwise nothing is selected, so that a column with more rows than the group gives itself away
             builder = builder.with_offset(start);
         }
-        let reader = guarded(|| builder.build().map_err(|e| refused(&held).unwrap_or_else(|| e.into())))
+        let reader = guarded("first page", || builder.build().map_err(|e| refused(&held).unwrap_or_else(|| e.into())))
             .map_err(|e| e.context(&what))?;
         let state = Mutex::new(LaneState { reader: Some(reader), row: opening.start });
         Ok(Self { columns, what, end, pages: held, state, moved: Condvar::new() })
@@ -163,7 +164,7 @@ impl Lane {
 
     /// The next `rows` rows; after the group's last one, nothing may follow.
     fn next(&self, state: &mut LaneState, rows: usize) -> Result<RecordBatch> {
-        let out = guarded(|| self.decode(state, rows)).map_err(|e| e.context(&self.what));
+        let out = guarded("page", || self.decode(state, rows)).map_err(|e| e.context(&self.what));
         // after an error the decoder is in no state that anybody knows
         if out.is_err() || state.row == self.end {
             state.reader = None;
@@ -186,7 +187,25 @@ impl Lane {
         if found > rows || (state.row == self.end && step()?.is_some()) {
             return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
         }
+        if batch.columns().iter().any(null_keys) {
+            return Err(Error::Format("a map has a null key".into()));
+        }
         Ok(batch)
+    }
+}
+
+/// Whether a map within `column` has a null for a key, which a file can say and Arrow cannot.
+fn null_keys(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Map(..) => {
+            let map = column.as_map();
+            map.keys().null_count() > 0 || null_keys(map.values())
+        }
+        DataType::Struct(_) => column.as_struct().columns().iter().any(null_keys),
+        DataType::List(_) => null_keys(column.as_list::<i32>().values()),
+        DataType::LargeList(_) => null_keys(column.as_list::<i64>().values()),
+        DataType::FixedSizeList(..) => null_keys(column.as_fixed_size_list().values()),
+        _ => false,
     }
 }
 
