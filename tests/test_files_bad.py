@@ -148,6 +148,44 @@ class TestParquet:
                     seen += batch["n"].to_pylist()
             assert seen == list(range(50_000))
 
+    def test_a_page_that_ends_within_a_value(self, tmp_path):
+        """Decoders assert that byte streams are of one length; a page of 159 bytes for 40 int32s is damage."""
+        path = tmp_path / "split.parquet"
+        schema = pa.schema([pa.field("n", pa.int32(), nullable=False)])
+        parquet.write_table(
+            pa.table({"n": range(40)}, schema=schema),
+            path,
+            use_dictionary=False,
+            column_encoding={"n": "BYTE_STREAM_SPLIT"},
+            compression="none",
+        )
+        sizes = b"\x15\xc0\x02\x15\xc0\x02"
+        raw = path.read_bytes()
+        assert raw.count(sizes) == 1
+        path.write_bytes(raw.replace(sizes, b"\x15\xbe\x02\x15\xbe\x02"))
+        got = child(
+            """
+            import stream
+            try:
+                stream.read(sys.argv[1]).to_arrow()
+            except stream.exceptions.FormatError as error:
+                report(says=str(error))
+            """,
+            path,
+        )
+        assert "split.parquet" in got["says"]
+        assert "internal" not in got["says"]
+
+    def test_a_schema_nested_without_end(self, tmp_path):
+        """A footer of a megabyte must not be a stack overflow."""
+        group, leaf = b"\x35\x02\x18\x01g\x15\x02\x00", b"\x15\x04\x25\x02\x18\x01a\x00"
+        deep = 100_000
+        length = bytes([(deep + 1) & 127 | 128, (deep + 1) >> 7 & 127 | 128, (deep + 1) >> 14])
+        footer = b"\x15\x04\x19\xfc" + length + group * deep + leaf + b"\x16\x00\x19\x0c\x00"
+        path = tmp_path / "deep.parquet"
+        path.write_bytes(b"PAR1" + footer + struct.pack("<I", len(footer)) + b"PAR1")
+        assert sweep(path, "parquet", [{}], tmp_path) == {"FormatError": 1}
+
     def test_files_that_differ_name_the_file(self, tmp_path):
         parquet.write_table(pa.table({"a": [1], "b": ["x"]}), tmp_path / "1.parquet")
         parquet.write_table(pa.table({"a": ["x"], "b": ["x"]}), tmp_path / "2.parquet")

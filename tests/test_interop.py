@@ -1,5 +1,6 @@
 """Arrow in, Arrow out: the other libraries take what we give, and we take what they give."""
 
+import base64
 import datetime as dt
 
 import duckdb
@@ -9,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from pyarrow import parquet as pq
 
 import strategies
 import stream
@@ -233,3 +235,83 @@ class TestNumpy:
         ]
         with pytest.raises((ValueError, stream.exceptions.SchemaError)):
             stream.Batch({"x": [1, 2], "y": [1]})
+
+
+def of_many_types() -> dict[str, pa.Array]:
+    """Columns whose type a Parquet file alone does not tell, or tells in several ways."""
+    numbers = pa.array([1, None, 3, 1], pa.int64())
+    columns = {
+        f"{unit} in {zone}": numbers.cast(pa.timestamp(unit, zone))
+        for unit in ("s", "ms", "us", "ns")
+        for zone in (None, "UTC", "Europe/Berlin", "+02:00")
+    }
+    for values in (
+        pa.array(["a", "b"]),
+        pa.array(["a", "b"], pa.large_string()),
+        pa.array([b"a", b"b"]),
+        pa.array([1, 2], pa.int64()),
+        pa.array([1, 2], pa.int8()),
+        pa.array([True, False]),
+        pa.array([1.5, 2.5]),
+        pa.array([1, 2]).cast(pa.decimal128(30, 2)),
+        pa.array([b"abc", b"def"], pa.binary(3)),
+        pa.array([1, 2]).cast(pa.timestamp("ns", "UTC")),
+    ):
+        columns[f"dictionary of {values.type}"] = pa.DictionaryArray.from_arrays(pa.array([0, None, 1, 0]), values)
+    columns["day in ms"] = pa.array([dt.date(2024, 1, 1), None, None, dt.date(1969, 1, 1)], pa.date64())
+    columns["duration"] = numbers.cast(pa.duration("ms"))
+    columns["wide"] = numbers.cast(pa.decimal256(60, 2))
+    columns["uuid"] = pa.ExtensionArray.from_storage(
+        pa.uuid(), pa.array([b"0" * 16, None, b"1" * 16, b"2" * 16]).cast(pa.binary(16))
+    )
+    columns["json"] = pa.ExtensionArray.from_storage(pa.json_(), pa.array(["{}", None, "[1]", "2"]))
+    columns["list"] = pa.array([[1, None], [], None, [3]], pa.large_list(pa.int32()))
+    columns["pair"] = pa.array([[1, 2], [3, None], [None, 4], [5, 6]], pa.list_(pa.int32(), 2))
+    columns["struct"] = pa.array(
+        [{"at": 1, "n": None}, None, {"at": 2, "n": 3}, {"at": None, "n": 4}],
+        pa.struct({"at": pa.timestamp("s", "Europe/Berlin"), "n": pa.uint8()}),
+    )
+    return columns
+
+
+class TestTypesOfFiles:
+    """A Parquet file has the types and values here that it has in pyarrow, with its Arrow schema and without."""
+
+    @staticmethod
+    def plain(dtype: pa.DataType) -> str:
+        return str(dtype).replace("large_string", "string").replace("large_binary", "binary")
+
+    @pytest.mark.parametrize("advice", [True, False])
+    @pytest.mark.parametrize("version", ["1.0", "2.6"])
+    @pytest.mark.parametrize("name", of_many_types())
+    def test_as_in_pyarrow(self, name, version, advice, tmp_path):
+        path = tmp_path / "x.parquet"
+        table = pa.table({"x": of_many_types()[name]})
+        try:
+            pq.write_table(table, path, version=version, store_schema=advice)
+        except pa.ArrowInvalid:
+            pytest.skip("this version of the format has no nanoseconds")
+        found, expected = pa.table(stream.read(path)), pq.read_table(path)
+        found.validate(full=True)
+        assert self.plain(found["x"].type) == self.plain(expected["x"].type)
+        assert found["x"].to_pylist() == expected["x"].to_pylist()
+
+    @pytest.mark.parametrize(
+        "advised",
+        [pa.string(), pa.float64(), pa.int8(), pa.list_(pa.int64()), pa.time64("ns"), pa.struct({"a": pa.int64()})],
+    )
+    def test_advice_that_contradicts_the_file_is_not_taken(self, advised, tmp_path):
+        path = tmp_path / "x.parquet"
+        schema = pa.schema([("x", advised)])
+        advice = {"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes())}
+        table = pa.table({"x": [1, None, 3]}).replace_schema_metadata(advice)
+        pq.write_table(table, path, store_schema=False)
+        assert stream.read(path).schema == {"x": "int64"}
+        assert stream.read(path).to_pydict() == {"x": [1, None, 3]}
+
+    def test_an_interval_keeps_its_months(self, tmp_path):
+        path = tmp_path / "x.parquet"
+        duckdb.sql(f"copy (select interval 14 months + interval 3 days as x) to '{path}' (format parquet)")
+        table = pa.table(stream.read(path))
+        assert table.schema.field("x").type == pa.binary(12)
+        assert table["x"].to_pylist() == [np.array([14, 3, 0], "<u4").tobytes()]

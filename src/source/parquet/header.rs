@@ -1,8 +1,9 @@
 //! The head of a page header, read before the crate allocates by it.
 //!
 //! A `PageHeader` begins with `type`, `uncompressed_page_size` and `compressed_page_size`, all required; then come a
-//! checksum, and one struct by the type of the page. It is written in Thrift's compact protocol (Apache Thrift,
-//! `doc/specs/thrift-compact-protocol.md`).
+//! checksum, and one struct by the type of the page.
+
+use super::compact::{Fields, I32, STRUCT};
 
 /// What the first bytes of a page header say.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,16 +18,14 @@ pub struct PageHead {
     pub values: Option<(i32, i32)>,
 }
 
-const I32: u8 = 5;
-const STRUCT: u8 = 12;
 const DICTIONARY_PAGE: i32 = 2;
 
 /// Reads the head of a page header from its first bytes.
 pub fn page_head(bytes: &[u8]) -> Option<PageHead> {
-    let mut fields = Fields { bytes: bytes.iter(), id: 0 };
-    let kind = fields.required(1)?;
-    let uncompressed = fields.required(2)?;
-    let compressed = fields.required(3)?;
+    let mut fields = Fields::of(bytes);
+    let kind = required(&mut fields, 1)?;
+    let uncompressed = required(&mut fields, 2)?;
+    let compressed = required(&mut fields, 3)?;
     Some(PageHead { dictionary: kind == DICTIONARY_PAGE, uncompressed, compressed, values: values(&mut fields) })
 }
 
@@ -38,49 +37,21 @@ fn values(fields: &mut Fields<'_>) -> Option<(i32, i32)> {
             (STRUCT, page @ (5 | 7 | 8)) => {
                 // `encoding` comes second in a v1 or dictionary page, fourth in a v2 one
                 let place = if page == 8 { 4 } else { 2 };
-                let mut inner = Fields { bytes: fields.bytes.clone(), id: 0 };
-                let count = inner.required(1)?;
+                let mut inner = fields.inner();
+                let count = required(&mut inner, 1)?;
                 for skipped in 2..place {
-                    inner.required(skipped)?;
+                    required(&mut inner, skipped)?;
                 }
-                return Some((count, inner.required(place)?));
+                return Some((count, required(&mut inner, place)?));
             }
             _ => return None,
         }
     }
 }
 
-/// The fields of a struct, in the order of their ids.
-struct Fields<'a> {
-    bytes: std::slice::Iter<'a, u8>,
-    id: u8,
-}
-
-impl Fields<'_> {
-    /// The type and id of the next field; only the short form, which all ids up to 15 take.
-    fn next(&mut self) -> Option<(u8, u8)> {
-        let head = *self.bytes.next()?;
-        let step = head >> 4;
-        self.id = self.id.checked_add(step).filter(|_| step > 0)?;
-        Some((head & 15, self.id))
-    }
-
-    fn required(&mut self, id: u8) -> Option<i32> {
-        (self.next()? == (I32, id)).then(|| self.i32())?
-    }
-
-    /// A zigzag number of up to five bytes.
-    fn i32(&mut self) -> Option<i32> {
-        let mut value: u32 = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = *self.bytes.next()?;
-            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(((value >> 1).cast_signed()) ^ -((value & 1).cast_signed()));
-            }
-        }
-        None
-    }
+/// The integer of field `id`, if that is the next one.
+fn required(fields: &mut Fields<'_>, id: i64) -> Option<i32> {
+    (fields.next()? == (I32, id)).then(|| fields.i32())?
 }
 
 /// A header as the compact protocol writes it: the three sizes, and then a page's struct with these fields.
@@ -89,10 +60,10 @@ pub fn written(kind: i32, uncompressed: i32, compressed: i32, page: &[i32]) -> V
     let number = |value: i32, out: &mut Vec<u8>| {
         let mut zigzag = ((value << 1) ^ (value >> 31)).cast_unsigned();
         while zigzag >= 0x80 {
-            out.push((zigzag & 0x7f) as u8 | 0x80);
+            out.push(zigzag.to_le_bytes()[0] | 0x80);
             zigzag >>= 7;
         }
-        out.push(zigzag as u8);
+        out.push(zigzag.to_le_bytes()[0]);
     };
     let mut out = Vec::new();
     let numbers = |values: &[i32], out: &mut Vec<u8>| {

@@ -11,7 +11,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type as Physical;
@@ -153,7 +154,7 @@ impl ColumnReader {
             Range { start: leaf, end } if leaf + 1 == end => {
                 let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
                 let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-                guarded(|| {
+                guarded("first page", || {
                     let found = flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows)?;
                     skipped(found, opening.start)
                 })
@@ -174,7 +175,8 @@ impl ColumnReader {
     /// may follow.
     fn read(&mut self, opening: &Opening, start: u64, rows: usize) -> Result<ArrayRef> {
         let chosen = &opening.columns[self.column];
-        let out = guarded(|| self.decode(opening, chosen, start, rows)).map_err(|e| failed(&self.pages, e, chosen));
+        let out =
+            guarded("page", || self.decode(opening, chosen, start, rows)).map_err(|e| failed(&self.pages, e, chosen));
         if out.is_err() || start + rows as u64 == self.end {
             self.decoder = Decoder::Over;
         }
@@ -198,6 +200,9 @@ impl ColumnReader {
         }
         if found.len() > rows || (start + rows as u64 == self.end && reader.next().transpose()?.is_some()) {
             return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
+        }
+        if null_keys(found) {
+            return Err(Error::Format("a map has a null key".into()));
         }
         Ok(found.clone())
     }
@@ -226,7 +231,22 @@ fn by_crate(
         // otherwise nothing is selected, so that a column with more rows than the group gives itself away
         builder = builder.with_offset(start);
     }
-    guarded(|| Ok(builder.build()?))
+    guarded("first page", || Ok(builder.build()?))
+}
+
+/// Whether a map within `column` has a null for a key, which a file can say and Arrow cannot.
+fn null_keys(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Map(..) => {
+            let map = column.as_map();
+            map.keys().null_count() > 0 || null_keys(map.values())
+        }
+        DataType::Struct(_) => column.as_struct().columns().iter().any(null_keys),
+        DataType::List(_) => null_keys(column.as_list::<i32>().values()),
+        DataType::LargeList(_) => null_keys(column.as_list::<i64>().values()),
+        DataType::FixedSizeList(..) => null_keys(column.as_fixed_size_list().values()),
+        _ => false,
+    }
 }
 
 /// What the footer says of a column chunk's pages.

@@ -7,10 +7,12 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
+use super::compact::schema_depth;
 use super::gate::read_bytes;
+use super::guard::guarded;
 use super::types;
 use super::wellformed::checked;
-use crate::dtype::announced;
+use crate::dtype::{MAX_TYPE_DEPTH, announced};
 use crate::error::{Context as _, Error, Result};
 use crate::source::read_at::ReadAt;
 
@@ -50,6 +52,8 @@ pub struct Layout {
 
 /// The tail of every Parquet file: the footer's length and the magic bytes.
 const TAIL: u64 = 8;
+/// Groups within groups that a schema may have: a list takes two, a map two.
+const DEEPEST: usize = 2 * MAX_TYPE_DEPTH + 2;
 
 impl Layout {
     /// Reads the footer of `at`.
@@ -57,6 +61,13 @@ impl Layout {
     /// # Errors
     /// [`Error::Format`] for whatever is no Parquet file.
     pub fn read(at: &dyn ReadAt) -> Result<Self> {
+        guarded("footer", || Self::read_unguarded(at)).map_err(|e| match e {
+            Error::Format(what) if !what.starts_with(at.name()) => Error::Format(format!("{}: {what}", at.name())),
+            e => e,
+        })
+    }
+
+    fn read_unguarded(at: &dyn ReadAt) -> Result<Self> {
         let footer = Arc::new(types::without_intervals(footer(at)?).context(|| at.name())?);
         let options = || ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
         let found = types::columns(&footer).context(|| at.name())?;
@@ -113,6 +124,10 @@ fn footer(at: &dyn ReadAt) -> Result<ParquetMetaData> {
     }
     let length = usize::try_from(length).map_err(|_| bad("footer too long".into()))?;
     let bytes = read_bytes(at, size - TAIL - length as u64, length, size).context(|| name)?;
+    let depth = schema_depth(&bytes, DEEPEST).ok_or_else(|| bad("its footer has no schema that can be read".into()))?;
+    if depth > DEEPEST {
+        return Err(bad(format!("its columns are nested deeper than {DEEPEST} groups")));
+    }
     let footer = ParquetMetaDataReader::decode_metadata(&bytes).context(|| format!("{name}: footer"))?;
     checked(footer, size).context(|| name)
 }

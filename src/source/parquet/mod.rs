@@ -11,12 +11,14 @@
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
 //! | `gate` | judges and leases each page before the crate reads it |
 //! | `header` | the head of a page header |
+//! | `compact` | the protocol in which headers and footers are written |
 //! | `guard` | a decoder that panics is a damaged file |
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns and row groups; `ParquetPieces::next` cuts the next
 //! window; a worker's `open` takes it through the lanes, each of which pulls pages through the gate as it needs them;
 //! text, decoded as views, is copied into the announced layout; the batch goes on with its bytes leased.
 
+mod compact;
 mod flat;
 mod gate;
 mod guard;

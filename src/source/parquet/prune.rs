@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::compute::cast;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 
+use super::guard::guarded;
 use super::layout::Layout;
 use crate::expr::Expr;
 use crate::expr::prune::{ColumnStats, may_match};
@@ -14,7 +15,7 @@ use crate::expr::prune::{ColumnStats, may_match};
 pub fn keep(layout: &Layout, groups: &[usize], predicates: &[Expr]) -> Vec<usize> {
     let keep = |group: &usize| {
         let stats = GroupStats { layout, group: *group };
-        predicates.iter().all(|p| may_match(p, &layout.schema, &stats))
+        predicates.iter().all(|p| guarded("statistics", || Ok(may_match(p, &layout.schema, &stats))).unwrap_or(true))
     };
     groups.iter().copied().filter(keep).collect()
 }

@@ -6,6 +6,7 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int32Type;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
 
 use super::*;
@@ -152,4 +153,93 @@ fn pages_that_do_not_fit_are_no_damage() {
     assert!(matches!(e, Error::MemoryLimit(_)), "{e:?}");
     assert!(e.to_string().starts_with("x.parquet: row group 0: column `c"), "{e}");
     assert!(e.to_string().contains("parquet pages needs"), "{e}");
+}
+
+/// `bytes` with the footer that `edit` makes of theirs.
+fn forged(bytes: &[u8], edit: impl FnOnce(ParquetMetaData) -> ParquetMetaData) -> Vec<u8> {
+    let tail = bytes.len() - 8;
+    let length = u32::from_le_bytes([bytes[tail], bytes[tail + 1], bytes[tail + 2], bytes[tail + 3]]) as usize;
+    let footer = ParquetMetaDataReader::decode_metadata(&bytes[tail - length..tail]).expect("a footer");
+    let mut out = bytes[..tail - length].to_vec();
+    ParquetMetaDataWriter::new(&mut out, &edit(footer)).finish().expect("a footer");
+    out
+}
+
+/// The footer, with the rows of its one row group as given.
+fn with_rows(footer: ParquetMetaData, rows: i64) -> ParquetMetaData {
+    let mut builder = footer.into_builder();
+    for group in builder.take_row_groups() {
+        builder = builder.add_row_group(group.into_builder().set_num_rows(rows).build().expect("a row group"));
+    }
+    builder.build()
+}
+
+fn written(batch: &RecordBatch) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+    writer.write(batch).expect("rows");
+    writer.close().expect("a footer");
+    bytes
+}
+
+fn first_error(bytes: Vec<u8>) -> String {
+    let source = match ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))) {
+        Ok(source) => source,
+        Err(e) => return e.to_string(),
+    };
+    let context = Context::new(set(1, 0, 1_000, 64 << 20), || Ok(()));
+    let pieces = source.start(None, &context).expect("starts");
+    let failed = exchange::rows(pieces, false, &context).find_map(Result::err).expect("an error");
+    assert!(matches!(failed, Error::Format(_)), "{failed:?}");
+    failed.to_string()
+}
+
+#[test]
+fn a_column_that_is_longer_or_shorter_than_its_row_group_is_damage() {
+    let whole = rows(40);
+    let flat = written(&whole.project(&[0]).expect("one column"));
+    for found in [39, 41, 0, i64::MAX] {
+        let e = first_error(forged(&flat, |footer| with_rows(footer, found)));
+        assert!(e.contains("column `id`: 40 values announced for"), "{e}");
+    }
+    // a list's values do not tell its rows
+    let lists = written(&whole.project(&[7]).expect("one column"));
+    let e = first_error(forged(&lists, |footer| with_rows(footer, 39)));
+    assert!(e.ends_with("column `list`: has more rows than the 39 of its row group"), "{e}");
+    let e = first_error(forged(&lists, |footer| with_rows(footer, 41)));
+    assert!(e.contains("expected 41 more rows, found 40"), "{e}");
+}
+
+#[test]
+fn a_dictionary_offset_without_a_dictionary_is_not_followed() {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
+    let whole = RecordBatch::try_from_iter([("n", column)]).expect("one column");
+    let mut bytes = Vec::new();
+    let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
+    let mut writer = ArrowWriter::try_new(&mut bytes, whole.schema(), Some(plain)).expect("a writer");
+    writer.write(&whole).expect("rows");
+    writer.close().expect("a footer");
+    for offset in [0, 1 << 40, -1] {
+        let odd = forged(&bytes, |footer| {
+            let mut builder = footer.into_builder();
+            for group in builder.take_row_groups() {
+                let column = group.column(0).clone().into_builder().set_dictionary_page_offset(Some(offset));
+                let group = group.into_builder().set_column_metadata(vec![column.build().expect("a column")]);
+                builder = builder.add_row_group(group.build().expect("a row group"));
+            }
+            builder.build()
+        });
+        let source = ParquetSource::open(Arc::new(InMemory::new("x.parquet", odd))).expect("a Parquet file");
+        assert_eq!(read(source, set(1, 0, 100, 4 << 20), None).num_rows(), 10, "{offset}");
+    }
+}
+
+#[test]
+fn a_footer_whose_schema_is_a_single_value_is_damage() {
+    // version 1; a schema of one int32 called `a`; no rows, no row groups
+    let footer = [0x15, 2, 0x19, 0x1c, 0x15, 2, 0x25, 0, 0x18, 1, b'a', 0, 0x16, 0, 0x19, 0x0c, 0];
+    let bytes = [&b"PAR1"[..], &footer, &[17, 0, 0, 0], b"PAR1"].concat();
+    let e = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect_err("no schema");
+    assert!(matches!(e, Error::Format(_)), "{e:?}");
+    assert!(e.to_string().starts_with("x.parquet: "), "{e}");
 }

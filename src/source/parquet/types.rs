@@ -166,7 +166,7 @@ fn named_extension(field: Field, logical: &Type) -> Field {
     };
     let mut metadata = field.metadata().clone();
     for (key, value) in [("ARROW:extension:name", name), ("ARROW:extension:metadata", "")] {
-        if !metadata.get(key).is_some() {
+        if metadata.get(key).is_none() {
             metadata.insert(key.to_owned(), value.to_owned());
         }
     }
