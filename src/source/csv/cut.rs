@@ -223,7 +223,7 @@ impl Cutter {
         self.cut_when(target, memory, false)
     }
 
-    /// The next record alone, with the blank lines and comments in front of it.
+    /// The next record alone. Blank lines and comments in front of it may be left out.
     ///
     /// # Errors
     /// As [`Cutter::cut`].
@@ -246,6 +246,12 @@ impl Cutter {
             // A piece ends where it would if no more than `want` bytes had been read.
             let limit = if one { usize::MAX } else { want };
             self.scan(&mut scan, limit, one);
+            if one && scan.end > 0 && scan.records == 0 {
+                // Blank lines and comments in front of a record may be any number.
+                self.leave(scan.end, scan.lines);
+                scan = Scan::default();
+                continue;
+            }
             let last = self.ended && self.buffer.len() <= limit;
             let enough = if one { scan.records > 0 } else { !last && (short || self.buffer.len() >= want) };
             let end = if scan.end > 0 && enough {

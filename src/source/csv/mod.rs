@@ -220,7 +220,7 @@ fn look(
         let next = if has_header { cutter.first(None)? } else { cutter.cut(SMALL, None)? };
         let Some(cut) = next else { break };
         first = header::first_record(name, &cut, dialect)?;
-        if !has_header {
+        if !has_header && (live || !first.values.is_empty()) {
             cuts.push_back(cut);
         }
     }

@@ -44,6 +44,11 @@ fn comments_and_blank_lines_before_the_first_record() {
         let text = ["# long\n".repeat(30_000).as_bytes(), b"a,b\n1,2\n"].concat();
         assert_eq!(rows_by(&text, &comments(header), 1..2).expect("reads").1.len(), count);
     }
+    // More of them than a record may be long.
+    let text = ["#".repeat(1 << 10).as_bytes(), b"\n"].concat().repeat(65 << 10);
+    let text = [&text, b"a,b\n1,x\n2\n".as_slice()].concat();
+    let source = CsvSource::open(input(&text), comments(true)).expect("a header behind them");
+    assert!(whole(source).expect_err("ragged").to_string().starts_with("t.csv:66563: expected 2 fields"));
 }
 
 #[test]
