@@ -299,7 +299,7 @@ impl CsvOptions {
         let unbuilt = [
             (self.delimiter == "auto", "delimiter=\"auto\""),
             (self.has_header.is_none(), "has_header=\"auto\""),
-            (!matches!(encoding.as_str(), "utf-8" | "utf8"), "an encoding other than \"utf-8\""),
+            (!matches!(encoding.as_str(), "utf-8" | "utf8"), "`encoding` other than \"utf-8\""),
             (self.rejects.is_some(), "rejects"),
             (self.max_errors.is_some(), "max_errors"),
         ];

@@ -226,6 +226,10 @@ class TestCsv:
             (b"a,b\n1,2\n3,4\n5,6,7\n", 4, "3"),
             (b'a,b\n1,"2\n', 2, "quote"),
             (b"a,b\n1,\xff\xfe\n", 2, "UTF-8"),
+            (b"\n\na,\xe9\n", 3, "UTF-8"),
+            ("a,b\n1,2\n".encode("utf-16"), 1, "UTF-16"),
+            ("a,b\n1,2\n".encode("utf-16-le"), 1, "UTF-16"),
+            (b'\n\na,"b\n1,2\n', 3, "quote"),
         ],
     )
     def test_a_bad_record_says_where(self, raw, line, says, tmp_path):
@@ -356,7 +360,10 @@ class TestPaths:
         with pytest.raises((StreamError, ValueError), match="format"):
             stream.read(tmp_path / "x.unknown").to_arrow()
 
-    @pytest.mark.parametrize("later", [{"rejects": "r.csv"}, {"storage_options": {}}, {"on_error": "skip"}])
+    @pytest.mark.parametrize(
+        "later",
+        [{"rejects": "r.csv"}, {"storage_options": {}}, {"on_error": "skip"}, {"row_index": "i", "on_error": "skip"}],
+    )
     def test_what_is_not_built_yet_says_so(self, later, tmp_path):
         path = tmp_path / "x.csv"
         path.write_text("a\n1\n")

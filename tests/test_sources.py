@@ -185,16 +185,33 @@ class TestCsv:
              [dt.datetime(2024, 2, 29, 12, 30), dt.datetime(2024, 2, 29, 12, 30, 0, 500_000)]),
             (["1", "x"], "string", ["1", "x"]),
             (["9223372036854775807", "-9223372036854775808"], "int64", [2**63 - 1, -(2**63)]),
-            (["007", "1"], None, None),
+            (["18446744073709551615", "0"], "uint64", [2**64 - 1, 0]),
+            (["18446744073709551616", "0"], "string", ["18446744073709551616", "0"]),
+            ([" true", "false"], "string", [" true", "false"]),
+            (["007", "1"], "string", ["007", "1"]),
         ],
     )  # fmt: skip
     def test_inference(self, values, dtype, parsed, tmp_path):
         path = tmp_path / "x.csv"
         path.write_text("x,y\n" + "".join(f"{v},k\n" for v in values) + ",k\n")
         pipe = stream.read(path)
-        if dtype:
-            assert pipe.schema["x"] == dtype
-            assert pipe.to_pydict()["x"] == [*parsed, None]
+        assert pipe.schema["x"] == dtype
+        assert pipe.to_pydict()["x"] == [*parsed, None]
+
+    @pytest.mark.parametrize("dtype", ["large_string", "string_view", "dictionary<int8, large_string>"])
+    def test_text_is_announced_as_it_comes(self, dtype, tmp_path):
+        path = tmp_path / "x.csv"
+        path.write_text("x,y\nk,1\n,2\n")
+        pipe = stream.read_csv(path, dtypes={"x": dtype})
+        assert pipe.schema == next(iter(pipe)).schema
+        assert pipe.to_arrow()["x"].to_pylist() == ["k", None]
+
+    def test_an_empty_field_is_null_beside_other_nulls(self, tmp_path):
+        path = tmp_path / "x.csv"
+        path.write_text("n,d,s\n,,\n1,2024-01-02,x\nNA,NA,NA\n")
+        rows = stream.read_csv(path, null_values="NA").to_pylist()
+        assert rows[0] == {"n": None, "d": None, "s": ""}
+        assert rows[2] == {"n": None, "d": None, "s": None}
 
     def test_inference_looks_at_the_tail(self, tmp_path):
         path = tmp_path / "x.csv"

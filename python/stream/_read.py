@@ -174,7 +174,8 @@ def read_csv(
     skip_blank_lines
         Whether blank lines are none.
     null_values
-        Texts that mean null: a text, a list, or a dict by column. By default an empty unquoted field.
+        Texts that mean null: a text, a list, or a dict by column. By default an empty unquoted field. An empty field
+        of a column that is no text is null in any case.
     encoding
         Of the file.
     trim

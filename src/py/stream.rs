@@ -23,7 +23,7 @@ use crate::call::Kind;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::format::Format;
+use crate::format::{Format, OnError};
 use crate::options::Options;
 use crate::plan::{Plan, Run, Verb};
 use crate::source::arrow::{ArrowSource, Batches, Producer};
@@ -77,6 +77,10 @@ impl PyPlan {
         arguments.end()?;
         csv.dtypes.clone_from(&file.dtypes);
         let FileOptions { file_column, missing, extra, row_index, columns, dtypes } = file;
+        if row_index.is_some() && csv.on_error != OnError::Raise {
+            let what = "read_csv: `row_index` with `on_error` other than \"raise\" is not built yet";
+            return Err(Error::NotImplemented(what.to_owned()).into());
+        }
         let reading = Reading { what, format, csv, file_column, missing, extra };
         let (label, live) = (reading.label(), reading.is_live());
         let parquet = !live && reading.is_parquet()?;

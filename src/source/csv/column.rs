@@ -41,6 +41,11 @@ impl Nulls {
         }
     }
 
+    /// The same, and the empty text.
+    fn and_empty(&self) -> Self {
+        Self { empty: true, ..self.clone() }
+    }
+
     /// Whether `text` is one of them.
     #[inline(always)]
     pub(super) fn has(&self, text: &[u8]) -> bool {
@@ -142,7 +147,9 @@ pub(super) trait Fill: Send {
 /// # Errors
 /// [`Error::NotImplemented`] for a type that no text is read as.
 pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &Arc<Writing>) -> Result<Box<dyn Fill>> {
-    let by = By { column, nulls: nulls.clone(), writing: writing.clone(), dtype: dtype.clone() };
+    // Nothing but text can be empty and no null.
+    let nulls = if is_text(dtype) { nulls.clone() } else { nulls.and_empty() };
+    let by = By { column, nulls, writing: writing.clone(), dtype: dtype.clone() };
     macro_rules! integer {
         ($type:ty, $parse:path) => {
             by.number::<$type>(|b, s, e| $parse(b, s, e).and_then(|v| v.try_into().ok()))
@@ -206,6 +213,12 @@ pub(super) fn fixed_bytes(dtype: &DataType) -> usize {
         DataType::Dictionary(..) => 8 + 4 + 4 + 1,
         other => other.primitive_width().unwrap_or(4) + 1,
     }
+}
+
+/// Whether a column holds fields as they stand.
+fn is_text(dtype: &DataType) -> bool {
+    is_binary(dtype)
+        || matches!(dtype, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..))
 }
 
 /// Whether any bytes may stand in a column.

@@ -11,12 +11,12 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::format::CsvDialect;
 use crate::memory::{Holder, Lease};
 
 use super::marks::Marks;
-use super::split::{LARGEST, after_line};
+use super::split::{Block, LARGEST, Most, Splitter, after_line};
 
 /// The smallest and the largest piece that is aimed at, in bytes.
 pub(super) const SMALL: usize = 64 << 10;
@@ -38,6 +38,20 @@ pub(super) struct Cut {
     pub(super) line: u64,
     /// Its records, exactly if none of them is bad.
     pub(super) records: u64,
+}
+
+impl Cut {
+    /// Counts the records anew, now that `width`, the fields of each, is known: it decides what an empty line is.
+    pub(super) fn recount(&mut self, dialect: &CsvDialect, width: usize) {
+        let mut splitter = Splitter::new(dialect.clone(), Some(width));
+        let (mut at, mut records) = (0, 0);
+        while at < self.bytes.len() {
+            let Block { end, fault } = splitter.block(&self.bytes, at, Most::rows(1024));
+            records += splitter.rows() as u64 + u64::from(fault.is_some());
+            at = end;
+        }
+        self.records = records;
+    }
 }
 
 /// Cuts one input.
@@ -131,7 +145,7 @@ impl Cutter {
     /// Leaves out a byte order mark and `skip` lines.
     ///
     /// # Errors
-    /// The input's; [`Error::NotImplemented`] for UTF-16.
+    /// The input's; [`Error::Parse`] for UTF-16.
     pub(super) fn prologue(&mut self, skip: u64, memory: Option<&Holder>) -> Result<()> {
         // A live input need not send a third byte before its first record.
         while self.buffer.len() < 3 && !self.ended && matches!(self.buffer.first(), None | Some(0xef | 0xfe | 0xff)) {
@@ -140,10 +154,18 @@ impl Cutter {
         match self.buffer.as_slice() {
             [0xef, 0xbb, 0xbf, ..] => self.leave(3, 0),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(Error::NotImplemented(format!(
-                    "{}: begins with the byte order mark of UTF-16; expected UTF-8, another encoding is not built yet",
-                    self.name
-                )));
+                return Err(Error::Parse {
+                    place: Box::new(Place {
+                        path: Some(self.name.clone()),
+                        line: Some(1),
+                        offset: Some(0),
+                        ..Place::default()
+                    }),
+                    message: format!(
+                        "{}:1: expected UTF-8, found the byte order mark of UTF-16; convert the file to UTF-8",
+                        self.name
+                    ),
+                });
             }
             _ => {}
         }
@@ -202,7 +224,7 @@ impl Cutter {
         self.cut_when(target, memory, false)
     }
 
-    /// The next record alone.
+    /// The next record alone. Blank lines and comments in front of it may be left out.
     ///
     /// # Errors
     /// As [`Cutter::cut`].
@@ -216,7 +238,7 @@ impl Cutter {
         if self.live {
             // What came with an earlier read goes out before another one may wait.
             self.scan(&mut scan, usize::MAX, one);
-            if scan.end > 0 {
+            if scan.end > 0 && (!one || scan.records > 0) {
                 return Ok(Some(self.take(scan.end, &scan, memory)?));
             }
         }
@@ -225,8 +247,15 @@ impl Cutter {
             // A piece ends where it would if no more than `want` bytes had been read.
             let limit = if one { usize::MAX } else { want };
             self.scan(&mut scan, limit, one);
+            if one && scan.end > 0 && scan.records == 0 {
+                // Blank lines and comments in front of a record may be any number.
+                self.leave(scan.end, scan.lines);
+                scan = Scan::default();
+                continue;
+            }
             let last = self.ended && self.buffer.len() <= limit;
-            let end = if scan.end > 0 && (one || (!last && (short || self.buffer.len() >= want))) {
+            let enough = if one { scan.records > 0 } else { !last && (short || self.buffer.len() >= want) };
+            let end = if scan.end > 0 && enough {
                 scan.end
             } else if last {
                 if self.buffer.is_empty() {
@@ -356,7 +385,7 @@ impl Cutter {
                 }
             }
             let next = if scan.in_quotes && self.dialect.escape.is_some() {
-                self.in_quotes_with_escape(bytes, scan, &mut marks)
+                self.in_quotes_with_escape(bytes, ended, scan, &mut marks)
             } else {
                 let next = marks.next();
                 if next.is_none() {
@@ -411,7 +440,13 @@ impl Cutter {
     }
 
     /// The next quote or line end in quotes, past every escaped byte. `None`: the scan goes on where it says.
-    fn in_quotes_with_escape(&self, bytes: &[u8], scan: &mut Scan, marks: &mut Marks<'_>) -> Option<usize> {
+    fn in_quotes_with_escape(
+        &self,
+        bytes: &[u8],
+        ended: bool,
+        scan: &mut Scan,
+        marks: &mut Marks<'_>,
+    ) -> Option<usize> {
         let mut at = scan.at;
         loop {
             let rest = bytes.get(at..)?;
@@ -427,12 +462,19 @@ impl Cutter {
                 marks.seek(at + 1);
                 return Some(at);
             }
-            if at + 1 >= bytes.len() {
-                scan.at = at;
-                return None;
+            // An escaped line end is still a line; of an escaped `\r\n` the second byte is the end.
+            let after = bytes.get(at + 2);
+            match bytes.get(at + 1) {
+                None => {
+                    scan.at = at;
+                    return None;
+                }
+                Some(b'\r') if after.is_none() && !ended => {
+                    scan.at = at;
+                    return None;
+                }
+                Some(b) => scan.lines_at += u64::from(*b == b'\n' || (*b == b'\r' && after != Some(&b'\n'))),
             }
-            // An escaped line end is still a line.
-            scan.lines_at += u64::from(bytes[at + 1] == b'\n');
             at += 2;
             scan.at = at;
         }

@@ -7,6 +7,7 @@ use crate::error::{Error, Place};
 use super::column::{Nulls, Writing, expected};
 use super::cut::lines_in;
 use super::infer::Seen;
+use super::split::after_line;
 
 /// Most characters of a value that a message shows.
 const SHOWN: usize = 80;
@@ -34,6 +35,14 @@ impl Where<'_> {
         }
     }
 
+    /// A place whose value is the rest of its line.
+    fn place_of_line(&self, at: usize) -> Place {
+        let rest = &self.bytes[at..after_line(self.bytes, at)];
+        let text = String::from_utf8_lossy(rest);
+        let value: String = text.trim_end_matches(['\r', '\n']).chars().take(SHOWN).collect();
+        Place { value: Some(value), ..self.place(at) }
+    }
+
     fn error(&self, place: Place, what: &str) -> Error {
         let message = format!("{}:{}: {what}", self.name, place.line.unwrap_or_default());
         Error::Parse { place: Box::new(place), message }
@@ -43,7 +52,7 @@ impl Where<'_> {
     pub(super) fn ragged(&self, start: usize, width: usize, found: usize) -> Error {
         let fields = if width == 1 { "field" } else { "fields" };
         self.error(
-            self.place(start),
+            self.place_of_line(start),
             &format!(
                 "expected {width} {fields}, found {found}; quote a field that holds the delimiter or a line end, \
                  or pass on_error=\"skip\""
@@ -54,7 +63,7 @@ impl Where<'_> {
     /// Nothing closes the quote at `quote`.
     pub(super) fn unclosed(&self, quote: usize) -> Error {
         self.error(
-            self.place(quote),
+            self.place_of_line(quote),
             "the quote that opens here is never closed; expected a closing one before the input ends, or pass \
              quote_char=None if quotes are text",
         )
@@ -80,7 +89,9 @@ impl Where<'_> {
     pub(super) fn value(&self, start: usize, column: &str, dtype: &DataType, text: &[u8], writing: &Writing) -> Error {
         let whole = String::from_utf8_lossy(text);
         let mut shown: String = whole.chars().take(SHOWN).collect();
-        if shown.len() < whole.len() {
+        let is_whole = shown.len() == whole.len();
+        let null = literal(&shown);
+        if !is_whole {
             shown.push('…');
         }
         let mut seen = Seen::default();
@@ -90,11 +101,34 @@ impl Where<'_> {
             DataType::Float64 if dtype.is_numeric() && !dtype.is_floating() => "float64",
             _ => "string",
         };
-        let other = format!("dtypes={{{column:?}: \"{wider}\"}}");
-        let remedy = if wider == "string" { format!("null_values=[{shown:?}] or {other}") } else { other };
+        let other = format!("dtypes={{{}: \"{wider}\"}}", literal(column));
+        let remedy = if wider == "string" && is_whole { format!("null_values=[{null}] or {other}") } else { other };
         self.error(
             Place { column: Some(column.to_owned()), value: Some(whole.into_owned()), ..self.place(start) },
-            &format!("column `{column}`: expected {}, found `{shown}`; pass {remedy}", expected(dtype)),
+            &format!("column `{column}`: expected {}, found `{}`; pass {remedy}", expected(dtype), on_one_line(&shown)),
         )
     }
+}
+
+/// A text as Python source writes it, to be pasted.
+fn literal(text: &str) -> String {
+    format!("\"{}\"", on_one_line(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// A text with its line ends and other control characters written as escapes.
+fn on_one_line(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }

@@ -15,7 +15,7 @@ use crate::source::read_at::{Input, ReadAt};
 
 use super::column::{Nulls, Writing};
 use super::cut::{Cut, Cutter, own};
-use super::header::first_record;
+use super::header::{Header, first_record};
 
 /// What all runs over an input share.
 #[derive(Debug)]
@@ -83,12 +83,12 @@ impl File {
             return Ok(());
         }
         let Some(cut) = cutter.first(memory)? else { return Ok(()) };
-        let found = first_record(&self.name, &cut, &self.dialect)?;
+        let Header { values: found, line, .. } = first_record(&self.name, &cut, &self.dialect)?;
         if !found.is_empty() && found.len() != self.names.len() {
             return Err(Error::Schema(format!(
                 "{}:{}: expected a header of {} columns, found {} (`{}`); {}",
                 self.name,
-                cut.line,
+                line,
                 self.names.len(),
                 found.len(),
                 found.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("`, `"),
@@ -107,7 +107,7 @@ impl File {
                     "{}:{}: the header names the columns of the schema in another order: `{}`; \
                      expected the order of the file, name them so in schema, or pass dtypes instead",
                     self.name,
-                    cut.line,
+                    line,
                     found.join("`, `"),
                 )));
             }
@@ -167,6 +167,9 @@ impl Unread {
         let (reader, compression, live): (Box<dyn Read + Send>, _, _) = match self {
             Unread::Seekable(at) => {
                 let compression = compression_of(at.as_ref())?;
+                if compression.is_none() {
+                    check_whole(name, at.as_ref())?;
+                }
                 let offset = if compression.is_some() { 0 } else { from };
                 (Box::new(FromOffset { at, offset }), compression, false)
             }
@@ -256,6 +259,23 @@ fn compression_of(at: &dyn ReadAt) -> Result<Option<Compression>> {
         }
     }
     Ok(Compression::of_magic(&head[..len]))
+}
+
+/// Refuses a file that is named as a compressed one and holds no more than the first bytes of its mark.
+fn check_whole(name: &str, at: &dyn ReadAt) -> Result<()> {
+    let mark: &[u8] = match name.rsplit_once('.') {
+        Some((_, "gz")) => &[0x1f, 0x8b],
+        Some((_, "zst")) => &[0x28, 0xb5, 0x2f, 0xfd],
+        _ => return Ok(()),
+    };
+    let mut head = vec![0; usize::try_from(at.size()).unwrap_or(usize::MAX).min(mark.len())];
+    let len = at.read_at(&mut head, 0)?;
+    if len > 0 && len < mark.len() && mark.starts_with(&head[..len]) {
+        return Err(Error::Format(format!(
+            "{name}: expected a compressed file, found its first {len} bytes only; is it truncated?"
+        )));
+    }
+    Ok(())
 }
 
 /// Bytes of a seekable input, one after the other.

@@ -5,29 +5,40 @@ use std::collections::HashSet;
 use crate::error::{Error, Place, Result};
 use crate::format::CsvDialect;
 
-use super::cut::Cut;
-use super::split::{Most, Splitter, unescape};
+use super::cut::{Cut, lines_in};
+use super::fault::Where;
+use super::split::{Fault, Most, Splitter, unescape};
 
 /// More columns than this are no table.
 const MOST: usize = 100_000;
 
-/// The values of the first record of `cut`; none if there is no record.
+/// The first record of a file.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    /// Its values; none if there is no record.
+    pub(super) values: Vec<String>,
+    /// The line where it begins, behind blank lines and comments.
+    pub(super) line: u64,
+    /// The byte where it begins.
+    offset: u64,
+}
+
+/// The first record of `cut`.
 ///
 /// # Errors
-/// [`Error::Parse`] if they are no UTF-8, or a quote is not closed; [`Error::Format`] if there are too many.
-pub(super) fn first_record(name: &str, cut: &Cut, dialect: &CsvDialect) -> Result<Vec<String>> {
+/// [`Error::Parse`] if it is no UTF-8, or a quote is not closed; [`Error::Format`] if there are too many fields.
+pub(super) fn first_record(name: &str, cut: &Cut, dialect: &CsvDialect) -> Result<Header> {
+    let place = Where { name, bytes: &cut.bytes, offset: cut.offset, line: cut.line };
     let mut splitter = Splitter::new(dialect.clone(), None);
     let block = splitter.block(&cut.bytes, 0, Most::rows(1));
-    if block.fault.is_some() {
-        return Err(bad(
-            name,
-            cut,
-            "a quote that opens in the first record is never closed; pass quote_char=None if quotes are text",
-        ));
+    if let Some(Fault::Unclosed { quote, .. }) = block.fault {
+        return Err(place.unclosed(quote));
     }
+    let start = splitter.starts.first().copied().unwrap_or_default() as usize;
+    let (line, offset) = (cut.line + lines_in(&cut.bytes[..start]), cut.offset + start as u64);
     if splitter.fields.len() > MOST {
         return Err(Error::Format(format!(
-            "{name}: the first record has {} fields, expected at most {MOST}; is the delimiter right?",
+            "{name}:{line}: the first record has {} fields, expected at most {MOST}; is the delimiter right?",
             splitter.fields.len()
         )));
     }
@@ -39,22 +50,33 @@ pub(super) fn first_record(name: &str, cut: &Cut, dialect: &CsvDialect) -> Resul
         } else {
             value.extend_from_slice(text);
         }
-        String::from_utf8(value)
-            .map_err(|_| bad(name, cut, &format!("field {} of the first record is not UTF-8; expected text", i + 1)))
+        String::from_utf8(value).map_err(|_| place.encoding(start, &format!("column_{i}"), text))
     };
-    splitter.fields.iter().enumerate().map(|(i, field)| value(i, field)).collect()
+    let values = splitter.fields.iter().enumerate().map(|(i, field)| value(i, field)).collect::<Result<_>>()?;
+    Ok(Header { values, line, offset })
 }
 
-fn bad(name: &str, cut: &Cut, what: &str) -> Error {
-    Error::Parse {
+/// Refuses a name that other libraries could not take over: one that holds a zero byte.
+///
+/// # Errors
+/// [`Error::Parse`], at the header.
+pub(super) fn check_names(name: &str, header: &Header, names: &[String]) -> Result<()> {
+    let Some((i, bad)) = names.iter().enumerate().find(|(_, n)| n.contains('\0')) else { return Ok(()) };
+    let line = header.line;
+    Err(Error::Parse {
         place: Box::new(Place {
             path: Some(name.to_owned()),
-            line: Some(cut.line),
-            offset: Some(cut.offset),
-            ..Place::default()
+            line: Some(line),
+            offset: Some(header.offset),
+            column: Some(format!("column_{i}")),
+            value: Some(bad.clone()),
         }),
-        message: format!("{name}:{}: {what}", cut.line),
-    }
+        message: format!(
+            "{name}:{line}: expected names of columns, found a zero byte in the name of column {}; is the file UTF-16 \
+             or no text? convert it to UTF-8, or pass new_columns",
+            i + 1
+        ),
+    })
 }
 
 /// Names that no two columns share: a name that comes again gets `_duplicated_0`, `_duplicated_1` and so on behind

@@ -1,6 +1,7 @@
 //! Types from values.
 //!
-//! Inference looks at a sample and finds the narrowest of: bool, int64, float64, date32, time64, timestamp, string.
+//! Inference looks at a sample and finds the narrowest of: bool, int64, uint64, float64, date32, time64, timestamp,
+//! string.
 //! The types are those on which pyarrow, polars and `DuckDB` agree where they do; where they differ, nothing is lost:
 //! ids with leading zeros, numbers beyond 64 bits and phone numbers (`+49…`) stay text, and what is written to the
 //! nanosecond gets nanoseconds.
@@ -28,9 +29,13 @@ const FINE: u16 = 1 << 8;
 const TEXT: u16 = 1 << 9;
 /// Beside `TIME`: a microsecond is not fine enough.
 const FINE_TIME: u16 = 1 << 10;
+/// An integer that only uint64 holds.
+const WIDE: u16 = 1 << 11;
+/// Beside `INT`: one below zero.
+const NEGATIVE: u16 = 1 << 12;
 
 impl Seen {
-    /// Takes a value into account. `quoted`: an empty one says nothing beyond that it is no null.
+    /// Takes a value into account. An empty one says nothing: it is null, or text in a column of text.
     pub(super) fn value(&mut self, text: &[u8], nulls: &Nulls, writing: &Writing, dates: bool) {
         if self.0 & TEXT == 0 && !text.is_empty() && !nulls.has(text) {
             self.0 |= kind(text, writing, dates);
@@ -45,8 +50,11 @@ impl Seen {
         };
         match self.0 & !(FINE | FINE_TIME) {
             BOOL => DataType::Boolean,
-            INT => DataType::Int64,
-            numbers if numbers & FLOAT != 0 && numbers & !(INT | FLOAT | HUGE) == 0 => DataType::Float64,
+            numbers if numbers & INT != 0 && numbers & !(INT | NEGATIVE) == 0 => DataType::Int64,
+            numbers if numbers & WIDE != 0 && numbers & !(INT | WIDE) == 0 => DataType::UInt64,
+            numbers if numbers & FLOAT != 0 && numbers & !(INT | NEGATIVE | WIDE | FLOAT | HUGE) == 0 => {
+                DataType::Float64
+            }
             DATE => DataType::Date32,
             TIME if self.0 & FINE_TIME == 0 => DataType::Time64(TimeUnit::Microsecond),
             TIME => DataType::Time64(TimeUnit::Nanosecond),
@@ -58,10 +66,12 @@ impl Seen {
 }
 
 fn kind(text: &[u8], writing: &Writing, dates: bool) -> u16 {
-    let text = text.trim_ascii();
+    let padded = text;
+    let text = padded.trim_ascii();
     let digit = text != b"0" && text != b"1";
     if (digit || writing.truths.is_some()) && writing.bool(text).is_some() {
-        return BOOL;
+        // Blanks around a word are part of it.
+        return if text.len() == padded.len() { BOOL } else { TEXT };
     }
     let mut out = Vec::new();
     if let Some(number) = writing.number(text, &mut out) {
@@ -93,7 +103,13 @@ fn number_kind(text: &[u8]) -> u16 {
     match unsigned {
         [b'0', b'0'..=b'9', ..] if unsigned.iter().all(u8::is_ascii_digit) => TEXT,
         [b'0'..=b'9', ..] if unsigned.iter().all(u8::is_ascii_digit) => {
-            if number::int64(text, 0, text.len()).is_some() { INT } else { HUGE }
+            if number::int64(text, 0, text.len()).is_some() {
+                INT | if text.len() > unsigned.len() && text != b"-0" { NEGATIVE } else { 0 }
+            } else if number::uint64(text, 0, text.len()).is_some() {
+                WIDE
+            } else {
+                HUGE
+            }
         }
         b"inf" | b"NaN" | b"nan" => FLOAT,
         [b'+', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => TEXT,
@@ -137,6 +153,10 @@ mod tests {
             (["x", "1"], "Utf8"),
             (["", ""], "Utf8"),
             ([" 1", "2 "], "Int64"),
+            ([" true", "false "], "Utf8"),
+            (["9223372036854775807", "-9223372036854775808"], "Int64"),
+            (["18446744073709551615", "1"], "UInt64"),
+            (["9223372036854775808", ""], "UInt64"),
             (["t", "f"], "Utf8"),
         ] {
             assert_eq!(dtype(&texts), expected, "{texts:?}");
@@ -150,6 +170,9 @@ mod tests {
             (["-01", "8"], "Utf8"),
             (["00.5", "8"], "Float64"),
             (["99999999999999999999", "1"], "Utf8"),
+            (["18446744073709551616", "1"], "Utf8"),
+            (["9223372036854775808", "-1"], "Utf8"),
+            (["9223372036854775808", "-1.5"], "Float64"),
             (["99999999999999999999", "1.5"], "Float64"),
             (["+4930123", "1"], "Utf8"),
             (["1_000", "1"], "Utf8"),

@@ -37,6 +37,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::context::Context;
+use crate::dtype::announced;
 use crate::error::{Error, Result, listed};
 use crate::format::{CsvDialect, CsvOptions, NullValues, one_byte};
 use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
@@ -46,6 +47,7 @@ use crate::source::read_at::Input;
 use column::{Nulls, Writing};
 use cut::SMALL;
 use file::{Feed, File, Kept, Unread, once, take_kept};
+use header::Header;
 use read::{Cuts, Run};
 use sample::Sample;
 
@@ -148,6 +150,7 @@ fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> R
             types[at] = dtype.clone();
         }
     }
+    types = types.iter().map(announced).collect();
     let input = match input {
         Input::Seekable(at) => Input::Seekable(at.closed().unwrap_or(at)),
         live @ Input::Live(_) => live,
@@ -212,18 +215,16 @@ fn look(
     let mut cutter = Unread::of(input)?.open(name, dialect, 0, &room)?;
     cutter.prologue(options.skip_rows, None)?;
     let mut cuts = VecDeque::new();
-    let first = if has_header { cutter.first(None)? } else { cutter.cut(SMALL, None)? };
-    let first = match first {
-        Some(cut) => {
-            let record = header::first_record(name, &cut, dialect)?;
-            if !has_header {
-                cuts.push_back(cut);
-            }
-            record
+    let mut first = Header::default();
+    while first.values.is_empty() {
+        let next = if has_header { cutter.first(None)? } else { cutter.cut(SMALL, None)? };
+        let Some(cut) = next else { break };
+        first = header::first_record(name, &cut, dialect)?;
+        if !has_header && (live || !first.values.is_empty()) {
+            cuts.push_back(cut);
         }
-        None => Vec::new(),
-    };
-    if first.is_empty() {
+    }
+    if first.values.is_empty() {
         return Err(Error::Format(format!(
             "{name}: is empty: expected {}; pass schema= to read it as no rows",
             if has_header { "a header" } else { "a record" }
@@ -231,13 +232,17 @@ fn look(
     }
     let names = if has_header {
         let trimmed = |name: String| if dialect.trim { name.trim().to_owned() } else { name };
-        header::distinct(first.into_iter().map(trimmed).collect())
+        header::distinct(first.values.iter().cloned().map(trimmed).collect())
     } else {
-        (0..first.len()).map(|i| format!("column_{i}")).collect()
+        (0..first.values.len()).map(|i| format!("column_{i}")).collect()
     };
     let names = header::renamed(names, options.new_columns.as_deref())?;
+    header::check_names(name, &first, &names)?;
     let nulls = nulls_of(&names, &options.null_values)?;
     cutter.set_width(names.len());
+    for cut in &mut cuts {
+        cut.recount(dialect, names.len());
+    }
 
     let mut sample = Sample::new(dialect, &nulls, writing, options.try_parse_dates);
     let wanted = options.infer_schema_length;

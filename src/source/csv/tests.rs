@@ -12,6 +12,8 @@ use crate::format::OnError;
 use crate::options::Options;
 use crate::source::read_at::{InMemory, Live};
 
+mod places;
+
 fn input(text: &[u8]) -> Input {
     Input::Seekable(Arc::new(InMemory::new("t.csv", text.to_vec())))
 }
@@ -159,6 +161,9 @@ fn a_file_of_one_column_keeps_its_empty_lines() {
     assert_eq!(ok("a\n1\n\n2\n\n", &CsvOptions::default()).1, rows(&[&["1"], &["∅"], &["2"], &["∅"]]));
     let kept = with(|o| o.skip_blank_lines = false);
     assert_eq!(ok("a,b\n1,2\n\n", &kept).1, rows(&[&["1", "2"], &["∅", "∅"]]));
+    // What was cut before the number of columns was known counts its empty lines too.
+    let source = CsvSource::open(live(&[b"\n\n\n1\n\n"], 9), with(|o| o.has_header = Some(false))).expect("opens");
+    assert_eq!(whole(source).expect("reads").num_rows(), 5);
 }
 
 #[test]
@@ -190,6 +195,13 @@ fn a_value_that_does_not_fit_names_everything() {
         err(b"id,qty\n1,128\n", &small)
             .contains("expected an integer that fits int8, found `128`; pass dtypes={\"qty\": \"int64\"}")
     );
+    assert!(
+        err("id,qty\n1,\"\u{a0}\n\"\"\\\"\n".as_bytes(), &ints).ends_with(
+            "found `\u{a0}\\n\"\\`; pass null_values=[\"\u{a0}\\n\\\"\\\\\"] or dtypes={\"qty\": \"string\"}"
+        )
+    );
+    let long = err(format!("id,qty\n1,{}\n", "x".repeat(99)).as_bytes(), &ints);
+    assert!(long.ends_with("xx…`; pass dtypes={\"qty\": \"string\"}"), "{long}");
 }
 
 #[test]
@@ -266,6 +278,7 @@ fn nulls_by_word_and_column() {
     assert_eq!(ok("a,b\nNA,\"NA\"\n1,-\n2,\n", &words).1, rows(&[&["∅", "NA"], &["1", "∅"], &["2", ""]]));
     let one = with(|o| o.null_values = NullValues::ByColumn(vec![("b".into(), vec!["?".into()])]));
     assert_eq!(ok("a,b\n,?\n1,x\n", &one).1, rows(&[&["∅", "∅"], &["1", "x"]]));
+    assert_eq!(ok("a,b,c\n,,\n1,x,2024-01-01\nNA,NA,-\n", &words).1[0], ["∅", "", "∅"]);
     assert_eq!(ok("a,b\n\"\",x\n\"1\",y\n", &CsvOptions::default()).1, rows(&[&["∅", "x"], &["1", "y"]]));
 }
 
@@ -340,6 +353,14 @@ fn every_dtype_that_is_asked_for() {
         (DataType::Boolean, "yes"),
     ] {
         assert!(matches!(of(&dtype, value), Err(Error::Parse { .. })), "{dtype} {value}");
+    }
+    for (dtype, announced) in [
+        (DataType::LargeUtf8, DataType::Utf8),
+        (DataType::Utf8View, DataType::Utf8),
+        (DataType::BinaryView, DataType::Binary),
+    ] {
+        let source = CsvSource::open(input(b"a\nx\n"), with(|o| o.dtypes = vec![("a".into(), dtype)])).expect("opens");
+        assert_eq!(source.schema().field(0).data_type(), &announced);
     }
     assert!(matches!(of(&DataType::Duration(TimeUnit::Second), "1"), Err(Error::NotImplemented(_))));
     let binary = with(|o| o.dtypes = vec![("a".into(), DataType::Binary)]);
@@ -493,7 +514,6 @@ fn compressed_streams_live_or_not() {
             assert!(matches!(&e, Error::NotImplemented(m) if m.contains(name)), "{e}");
         }
     }
-    assert!(matches!(CsvSource::open(input(b"\xff\xfea\0"), CsvOptions::default()), Err(Error::NotImplemented(_))));
 }
 
 #[test]

@@ -143,7 +143,12 @@ pub(super) fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
     if !nanos.is_multiple_of(nanos_per) {
         return None;
     }
-    seconds.checked_mul(per_second)?.checked_add(i64::from(nanos / nanos_per))
+    let nanos = i64::from(nanos / nanos_per);
+    match seconds.checked_mul(per_second) {
+        Some(units) => units.checked_add(nanos),
+        // The first moment of all lies within a second that begins before it.
+        None => seconds.checked_add(1)?.checked_mul(per_second)?.checked_add(nanos - per_second),
+    }
 }
 
 /// The seconds since 1970 in UTC of a point in time that a column of `zone` holds. One written without an offset is
@@ -276,6 +281,13 @@ mod tests {
         assert_eq!(in_unit(1, 500_000_000, TimeUnit::Second), None);
         assert_eq!(in_unit(-1, 999_999_000, TimeUnit::Microsecond), Some(-1));
         assert_eq!(in_unit(i64::MAX / 1_000_000, 0, TimeUnit::Nanosecond), None);
+        let (first, last) = (i64::MIN.div_euclid(1_000_000_000), i64::MAX.div_euclid(1_000_000_000));
+        assert_eq!(in_unit(first, 145_224_192, TimeUnit::Nanosecond), Some(i64::MIN));
+        assert_eq!(in_unit(first, 145_224_191, TimeUnit::Nanosecond), None);
+        assert_eq!(in_unit(last, 854_775_807, TimeUnit::Nanosecond), Some(i64::MAX));
+        assert_eq!(in_unit(last, 854_775_808, TimeUnit::Nanosecond), None);
+        assert_eq!(in_unit(i64::MAX, 0, TimeUnit::Nanosecond), None);
+        assert_eq!(in_unit(i64::MIN, 0, TimeUnit::Nanosecond), None);
     }
 
     #[test]
