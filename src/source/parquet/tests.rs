@@ -233,13 +233,3 @@ fn a_dictionary_offset_without_a_dictionary_is_not_followed() {
         assert_eq!(read(source, set(1, 0, 100, 4 << 20), None).num_rows(), 10, "{offset}");
     }
 }
-
-#[test]
-fn a_footer_whose_schema_is_a_single_value_is_damage() {
-    // version 1; a schema of one int32 called `a`; no rows, no row groups
-    let footer = [0x15, 2, 0x19, 0x1c, 0x15, 2, 0x25, 0, 0x18, 1, b'a', 0, 0x16, 0, 0x19, 0x0c, 0];
-    let bytes = [&b"PAR1"[..], &footer, &[17, 0, 0, 0], b"PAR1"].concat();
-    let e = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect_err("no schema");
-    assert!(matches!(e, Error::Format(_)), "{e:?}");
-    assert!(e.to_string().starts_with("x.parquet: "), "{e}");
-}

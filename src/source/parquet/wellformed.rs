@@ -14,11 +14,7 @@ const MAGIC: i64 = 4;
 /// # Errors
 /// [`Error::Format`] naming the row group and column that cannot be as the footer says.
 pub fn checked(footer: ParquetMetaData, size: u64) -> Result<ParquetMetaData> {
-    let schema = footer.file_metadata().schema_descr();
-    if !schema.root_schema().is_group() {
-        return Err(Error::Format("its schema is a single value, expected columns".into()));
-    }
-    let leaves = schema.num_columns();
+    let leaves = footer.file_metadata().schema_descr().num_columns();
     let mut idle = false;
     for (i, group) in footer.row_groups().iter().enumerate() {
         if group.num_rows() < 0 || group.num_columns() != leaves {
