@@ -12,9 +12,11 @@ mod error;
 mod expr;
 mod input;
 mod options;
+mod pickle;
 mod sink;
 mod stats;
 mod stream;
+mod traced;
 mod values;
 
 use pyo3::prelude::*;
