@@ -1,11 +1,14 @@
 from collections.abc import Callable, Iterable
-from typing import Any, final
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 __all__ = [
     "ArrayView",
     "DType",
     "Expr",
     "Plan",
+    "Pulled",
     "RawBatch",
     "RawColumn",
     "Run",
@@ -170,6 +173,12 @@ class Plan:
     def write_csv(self, target: object, options: dict[str, Any]) -> dict[str, Any]: ...
     def arrow_schema(self) -> object: ...
     def arrow_stream(self, requested: object | None = None) -> object: ...
+
+@disjoint_base
+class Pulled:
+    def __new__(cls, run: Run, dress: Callable[[RawBatch], object]) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
 
 @final
 class Run:

@@ -7,7 +7,7 @@ from stream import _callback, _convert
 from stream._batch import Batch, as_tuples
 from stream._expr import Expr, lit
 from stream._internal import RawBatch, schema_pairs
-from stream._run import Batches, Rows, progress_of
+from stream._run import Batches, Rows, Watched, progress_of
 from stream._write import by_extension, checked_mode, given, listed, unbuilt, written
 
 TYPE_CHECKING = False
@@ -384,8 +384,7 @@ class Stream:
         Examples
         --------
         >>> import stream
-        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
-        >>> s.options(memory_limit="64MiB", threads=1).count()
+        >>> stream.from_arrow(stream.Batch({"x": [1, 2, 3]})).options(memory_limit="64MiB", threads=1).count()
         3
         """
         from stream._read import run_options
@@ -426,7 +425,8 @@ class Stream:
         if drop_last and rows is None:
             raise ValueError("drop_last=True needs a `batch_size`")
         run = self._plan.run(batch_size=rows, batch_bytes=size, drop_last=bool(drop_last))
-        return Batches._of(run, progress_of(progress))
+        shown = progress_of(progress)
+        return Batches._of(run) if shown is None else Watched.by(shown, run)
 
     def rows(self, as_: type = dict) -> Rows:
         """Begin a run that gives rows: dicts, or with ``as_=tuple`` tuples.
@@ -441,8 +441,7 @@ class Stream:
         """Return the number of rows; from metadata where that is exact.
 
         >>> import stream
-        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
-        >>> s.count()
+        >>> stream.from_arrow(stream.Batch({"x": [1, 2, 3]})).count()
         3
         """
         return self._plan.count()
