@@ -547,10 +547,10 @@ class Stream:
         """
         run, raws = self.head(n)._gathered("show")
         shown = RawBatch.joined(raws) if raws else RawBatch.empty(Batches._of(run))
-        from stream._display import text_of
+        from stream._display import text_of, values_of
 
         title, names, dtypes, _, _ = Batch._of(shown)._shown(0)
-        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))  # noqa: T201
+        print(text_of(title, names, dtypes, [values_of(raw) for raw in shown.columns()], 0))  # noqa: T201
 
     def __arrow_c_schema__(self) -> object:
         """Return the schema by Arrow's PyCapsule interface."""
