@@ -144,7 +144,7 @@ impl Context {
         let memory = MemoryPool::new(options.memory_limit);
         let (cancel, stats) = (Cancel::default(), Arc::new(Stats::new()));
         let (asked, running) = (Arc::new(Mutex::new(Instant::now())), Arc::new(Running::new()));
-        Arc::new(Self { memory, options, cancel, stats, interrupt, asked, running })
+        Arc::new(Self { options, memory, cancel, stats, interrupt, asked, running })
     }
 
     /// The same run with a cancel flag of its own, for a part that may end before the whole.

@@ -140,5 +140,5 @@ def test_in_another_process(flights_parquet):
 
 
 def test_a_run_does_not_pickle():
-    with pytest.raises(TypeError, match="Run"):
+    with pytest.raises(TypeError, match="Batches"):
         pickle.dumps(iter(stream.from_arrow(BATCH)))

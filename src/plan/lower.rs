@@ -264,7 +264,8 @@ fn concat(inputs: &[Optimized], context: &Arc<Context>) -> Result<(SchemaRef, Fl
     let (own, flow) = lower(first, context)?;
     let schema = agree(std::iter::once(&own))?.ok_or_else(none)?;
     let (wanted, context) = (schema.clone(), context.clone());
-    let others = others.to_vec().into_iter().enumerate().map({
+    let others: Vec<Optimized> = others.to_vec();
+    let others = others.into_iter().enumerate().map({
         let context = context.clone();
         move |(i, input)| {
             let (schema, flow) = lower(&input, &context)?;
