@@ -129,6 +129,8 @@ pub struct Context {
     /// The counters.
     pub stats: Arc<Stats>,
     interrupt: fn() -> Result<()>,
+    /// When the interrupt was last asked.
+    asked: Arc<Mutex<Instant>>,
     running: Arc<Running>,
 }
 
@@ -141,7 +143,8 @@ impl Context {
     pub fn new(options: Options, interrupt: fn() -> Result<()>) -> Arc<Self> {
         let memory = MemoryPool::new(options.memory_limit);
         let (cancel, stats) = (Cancel::default(), Arc::new(Stats::new()));
-        Arc::new(Self { memory, options, cancel, stats, interrupt, running: Arc::new(Running::new()) })
+        let (asked, running) = (Arc::new(Mutex::new(Instant::now())), Arc::new(Running::new()));
+        Arc::new(Self { options, memory, cancel, stats, interrupt, asked, running })
     }
 
     /// The same run with a cancel flag of its own, for a part that may end before the whole.
@@ -153,20 +156,42 @@ impl Context {
             cancel: self.cancel.below(),
             stats: self.stats.clone(),
             interrupt: self.interrupt,
+            asked: self.asked.clone(),
             running: self.running.clone(),
         })
     }
 
+    /// Asks whether the caller was interrupted, if the last time is a [`TICK`] ago: the run has one clock, however
+    /// short its segments are. Only for the consumer's thread; cheap enough for every batch.
+    ///
+    /// Returns whether it asked.
+    ///
     /// # Errors
-    /// What the caller's interrupt raises. Only for the consumer's thread.
-    pub fn interrupted(&self) -> Result<()> {
-        (self.interrupt)()
+    /// What the caller's interrupt raises.
+    pub fn interrupted(&self) -> Result<bool> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.elapsed() < TICK {
+            return Ok(false);
+        }
+        *asked = Instant::now();
+        drop(asked);
+        (self.interrupt)()?;
+        Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn segments_shorter_than_a_tick_still_ask_for_the_interrupt() {
+        let context = Context::new(Options::default(), || Err(Error::Stream("Ctrl-C".into())));
+        let started = Instant::now();
+        let asked = std::iter::repeat_with(|| context.segment().interrupted()).find(Result::is_err);
+        assert!(asked.is_some() && started.elapsed() >= TICK);
+        assert!(matches!(context.interrupted(), Ok(false)), "once a tick");
+    }
 
     #[test]
     fn cancel_is_seen_by_clones() {

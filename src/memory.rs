@@ -256,6 +256,13 @@ impl Drop for Lease {
     }
 }
 
+impl Exported {
+    /// How many they are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Drop for Exported {
     fn drop(&mut self) {
         self.pool.exported.fetch_sub(self.bytes, Relaxed);

@@ -496,3 +496,21 @@ def test_conversions_to_other_libraries(trips: Batch) -> None:
 
 def test_batches_can_be_weakly_referenced(trips: Batch) -> None:
     assert weakref.ref(trips)() is trips
+
+
+def test_values_that_python_has_no_type_for_are_shown_as_text(capsys):
+    batch = Batch(
+        pa.table(
+            {
+                "ns": pa.array([1, None], pa.timestamp("ns")),
+                "far": pa.array([10_000_000, 0], pa.date32()),
+                "span": pa.array([1, -1], pa.duration("ns")),
+            }
+        )
+    )
+    assert "1970-01-01 00:00:00.000000001" in repr(batch)
+    assert "1970-01-01 00:00:00.000000001" in batch._repr_html_()
+    assert "29349-01-26" in repr(batch["far"])
+    assert repr(batch["span"])
+    stream.from_arrow(batch).show()
+    assert "1970-01-01 00:00:00.000000001" in capsys.readouterr().out

@@ -379,3 +379,41 @@ class TestOneShot:
                     break
                 source.kill()
             gc.collect()
+
+
+def test_ctrl_c_is_heard_between_segments_that_are_all_short(tmp_path):
+    """A concat of small files is one short segment after the other; none lasts as long as a look at the clock."""
+    stream.from_arrow(stream.Batch({"x": range(1000)})).write_csv(tmp_path / "x.csv")
+    got = child(
+        """
+        import signal, threading, stream
+        many = stream.concat([stream.read(sys.argv[1]).filter("x > 1")] * 100_000)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            many.count()
+        except KeyboardInterrupt:
+            report(heard=True)
+        """,
+        tmp_path / "x.csv",
+    )
+    assert got == {"heard": True}
+
+
+def test_concat_opens_one_file_after_the_other(tmp_path):
+    import resource
+
+    s = stream.from_arrow(stream.Batch({"x": range(10)}))
+    s.write_csv(tmp_path / "x.csv")
+    s.write_parquet(tmp_path / "x.parquet")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    got = child(
+        f"""
+        import resource, stream
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, {hard}))
+        for path in sys.argv[1:]:
+            report(**{{path: stream.concat([stream.read(path) for _ in range(200)]).filter("x > 1").count()}})
+        """,
+        tmp_path / "x.csv",
+        tmp_path / "x.parquet",
+    )
+    assert list(got.values()) == [1600, 1600]

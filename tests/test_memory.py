@@ -130,3 +130,35 @@ def test_all_memory_is_back_when_a_run_is_over(inputs):
     )
     assert (got["held"], got["exported"]) == (0, 0)
     assert 0 < got["peak"] <= 32 << 20
+
+
+def test_tracemalloc_shows_held_batches_at_the_line_that_took_them():
+    got = child(
+        """
+        import gc, stream, tracemalloc
+        s = stream.from_arrow(stream.Batch({"x": range(1_000_000)})).filter("x >= 0")
+        list(s)  # not traced
+        tracemalloc.start()
+        held = []
+        for batch in s:  # here
+            held.append(batch["x"])
+        del batch
+        size = sum(column.nbytes for column in held)
+        ours = tracemalloc.DomainFilter(True, 0x62617463)
+        entries = tracemalloc.take_snapshot().filter_traces([ours]).statistics("lineno")
+        at = [(entry.traceback[0].filename, entry.traceback[0].lineno, entry.count) for entry in entries]
+        before = sum(entry.size for entry in entries)
+        del held[1:]
+        after = sum(entry.size for entry in tracemalloc.take_snapshot().filter_traces([ours]).statistics("lineno"))
+        batches = len(list(s.map(lambda batch: batch)))
+        left = len(tracemalloc.take_snapshot().filter_traces([ours]).traces)
+        tracemalloc.stop()
+        report(at=at, size=size, before=before, after=after, batches=batches, left=left)
+        """
+    )
+    [(filename, _, count)] = got["at"]
+    assert filename == "<string>"
+    assert count == got["batches"] > 10
+    assert got["size"] <= got["before"] < 1.5 * got["size"]
+    assert got["after"] < got["before"] / 10
+    assert got["left"] == 1

@@ -506,3 +506,10 @@ def test_every_type_passes_through(table, run):
     assert back.num_rows == table.num_rows
     assert back.to_pylist() == table.to_pylist()
     assert [name for name, _ in got.schema.items()] == table.schema.names
+
+
+@pytest.mark.parametrize("verb", ["head", "limit", "skip", "rebatch"])
+def test_a_count_beyond_64_bits_is_refused(verb):
+    s = stream.from_arrow(stream.Batch({"x": [1]}))
+    with pytest.raises(ValueError, match="must be below"):
+        getattr(s, verb)(2**70)

@@ -248,3 +248,14 @@ class TestReport:
         assert (tmp_path / "x.csv").read_text() == "a\n1\n"
         with pytest.raises(ValueError, match="extension"):
             source.write(tmp_path / "x.unknown")
+
+
+@pytest.mark.parametrize("option", ["partition_by", "max_rows_per_file", "max_bytes_per_file", "checkpoint"])
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_options_that_are_not_built_are_named(tmp_path, option, ending):
+    s = stream.from_arrow(stream.Batch({"x": [1]}))
+    with pytest.raises(NotImplementedError, match=f"`{option}`"):
+        s.write(tmp_path / f"x.{ending}", **{option: "x"})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'compresion'"):
+        s.write(tmp_path / f"x.{ending}", compresion="zstd")
+    assert list(tmp_path.iterdir()) == []

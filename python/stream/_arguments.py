@@ -80,6 +80,8 @@ def count(name: str, value: Any, least: int = 0) -> int:
     number: int = value.__index__()
     if number < least:
         raise ValueError(f"`{name}` must be at least {least}, found {number}")
+    if number >= 1 << 63:
+        raise ValueError(f"`{name}` must be below 2**63, found {number}")
     return number
 
 

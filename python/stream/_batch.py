@@ -168,10 +168,12 @@ class Batch:
 
     def _shown(self, rows: int) -> tuple[str, list[str], list[str], list[list[Any]], int]:
         """Return what `stream._display` lays out."""
+        from stream._display import values_of
+
         shown = self._raw_batch.slice(0, rows)
         title = f"{_counted(self.num_rows, 'row')}, {_counted(self.num_columns, 'column')}"
         dtypes = [str(dtype) for _, dtype in self._raw_batch.schema()]
-        columns = [raw.to_pylist() for raw in shown.columns()]
+        columns = [values_of(raw) for raw in shown.columns()]
         return title, self.column_names, dtypes, columns, self.num_rows - shown.num_rows
 
     # ------------------------------------------------------------------------------------------------ out of here

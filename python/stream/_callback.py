@@ -1,7 +1,7 @@
 """The caller's functions as stages: they get a `Batch` or rows, and what they return is converted.
 
 An exception of theirs passes through unchanged. Each stage bears the name of its function, by which `explain` and
-errors call it.
+errors call it, and pickles if its function does.
 """
 
 from __future__ import annotations
@@ -12,44 +12,52 @@ from stream._batch import Batch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any
 
     from stream._internal import RawBatch, RawColumn
 
-    _R = TypeVar("_R")
+
+class _Stage:
+    """A function of the caller's, and the name that it has."""
+
+    __slots__ = ("__name__", "_fn")
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._fn = fn
+        self.__name__ = getattr(fn, "__name__", type(fn).__name__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._fn,)
 
 
-def _named(stage: Callable[[RawBatch], _R], fn: object) -> Callable[[RawBatch], _R]:
-    stage.__name__ = getattr(fn, "__name__", type(fn).__name__)
-    return stage
+class Mapped(_Stage):
+    """A stage of ``map``: anything batch-like, or None to drop the batch."""
 
+    __slots__ = ()
 
-def mapped(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], RawBatch | None]:
-    """Return a stage of ``map``: anything batch-like, or None to drop the batch."""
-
-    def stage(raw: RawBatch) -> RawBatch | None:
-        result = fn(Batch._of(raw))
+    def __call__(self, raw: RawBatch) -> RawBatch | None:
+        result = self._fn(Batch._of(raw))
         if result is None:
             return None
         return _convert.batch(result, "map: the function must return (or None to drop the batch)")
 
-    return _named(stage, fn)
+
+class Inspected(_Stage):
+    """A stage of ``inspect``: what the function returns is ignored."""
+
+    __slots__ = ()
+
+    def __call__(self, raw: RawBatch) -> None:
+        self._fn(Batch._of(raw))
 
 
-def inspected(fn: Callable[[Batch], object]) -> Callable[[RawBatch], None]:
-    """Return a stage of ``inspect``: what the function returns is ignored."""
+class Mask(_Stage):
+    """A stage of ``filter``: the function returns a mask."""
 
-    def stage(raw: RawBatch) -> None:
-        fn(Batch._of(raw))
+    __slots__ = ()
 
-    return _named(stage, fn)
-
-
-def mask(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], RawColumn]:
-    """Return a stage of ``filter``: the function returns a mask."""
-
-    def stage(raw: RawBatch) -> RawColumn:
-        result = fn(Batch._of(raw))
+    def __call__(self, raw: RawBatch) -> RawColumn:
+        result = self._fn(Batch._of(raw))
         if not _convert.is_array(result):
             raise TypeError(
                 f"filter: the function must return a mask, a true or false for each row of the batch, "
@@ -57,14 +65,13 @@ def mask(fn: Callable[[Batch], Any]) -> Callable[[RawBatch], RawColumn]:
             )
         return _convert.column("mask", result)
 
-    return _named(stage, fn)
 
+class RowMask(_Stage):
+    """A stage of ``filter_rows``: the function says of each row whether to keep it."""
 
-def row_mask(fn: Callable[[dict[str, Any]], Any]) -> Callable[[RawBatch], RawColumn]:
-    """Return a stage of ``filter_rows``: the function says of each row whether to keep it."""
+    __slots__ = ()
 
-    def stage(raw: RawBatch) -> RawColumn:
+    def __call__(self, raw: RawBatch) -> RawColumn:
+        fn = self._fn
         rows = raw.to_rows(0, raw.num_rows, False)
         return _convert.column("mask", [bool(fn(row)) for row in rows])
-
-    return _named(stage, fn)

@@ -111,18 +111,18 @@ class Column(AtOnce):
         )
 
     def __repr__(self) -> str:
-        from stream._display import text_of
+        from stream._display import text_of, values_of
 
         shown = self._raw_column.slice(0, 10)
         rows = f"{len(self):,} value{'' if len(self) == 1 else 's'}"
-        return text_of(rows, [self.name], [str(self.dtype)], [shown.to_pylist()], len(self) - len(shown))
+        return text_of(rows, [self.name], [str(self.dtype)], [values_of(shown)], len(self) - len(shown))
 
     def _repr_html_(self) -> str:
-        from stream._display import html_of
+        from stream._display import html_of, values_of
 
         shown = self._raw_column.slice(0, 10)
         title = f"{len(self):,} values"
-        return html_of(title, [self.name], [str(self.dtype)], [shown.to_pylist()], len(self) - len(shown))
+        return html_of(title, [self.name], [str(self.dtype)], [values_of(shown)], len(self) - len(shown))
 
     # ------------------------------------------------------------------------------------------ out of here
 

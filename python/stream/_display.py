@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from stream._internal import DType, RawBatch
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+    from stream._internal import RawColumn
 
 _WIDEST = 40
 """Characters of a cell; longer ones are cut."""
@@ -48,6 +53,15 @@ def cell(value: object) -> str:
         text = str(value)
     text = text[: 4 * _WIDEST]
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def values_of(raw: RawColumn) -> list[Any]:
+    """Return the values as Python has them, or as text where it has none: nanoseconds, years beyond 9999."""
+    try:
+        return raw.to_pylist()
+    except (ValueError, OverflowError):
+        text = RawBatch.from_columns([("", raw)], len(raw)).cast([("", DType("string"))])
+        return text.column("").to_pylist()
 
 
 def text_of(

@@ -261,7 +261,11 @@ def _stream(source: Any, kind: str | None, arguments: dict[str, Any]) -> Stream:
     if given.pop("storage_options", None) is not None:
         raise NotImplementedError("`storage_options` is not built yet; only local files are read")
     options = {name: _plain(name, value) for name, value in given.items() if value != defaults[name]}
-    return Stream._of(Plan.read(_sources(source), kind, options | run_options(**run)))
+    return _begun(_sources(source), kind, options | run_options(**run))
+
+
+def _begun(source: Any, kind: str | None, options: dict[str, Any]) -> Stream:
+    return Stream._from(Plan.read(source, kind, options), _begun, source, kind, options)
 
 
 def run_options(
@@ -382,7 +386,7 @@ def from_arrow(obj: Any) -> Stream:
             f"from_arrow takes an object with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, DuckDB, "
             f"pandas, …), found `{_convert.kind_of(obj)}`"
         )
-    return Stream._of(Plan.from_arrow(obj))
+    return Stream._from(Plan.from_arrow(obj), from_arrow, obj)
 
 
 def concat(streams: Iterable[Stream]) -> Stream:
@@ -394,14 +398,13 @@ def concat(streams: Iterable[Stream]) -> Stream:
     >>> stream.concat([one, two]).to_pydict()
     {'x': [1, 2]}
     """
-    plans = []
-    for each in [streams] if isinstance(streams, Stream) else streams:
-        if not isinstance(each, Stream):
-            raise TypeError(f"concat takes Streams, found `{_convert.kind_of(each)}`")
-        plans.append(each._plan)
-    if not plans:
+    parts = [streams] if isinstance(streams, Stream) else list(streams)
+    for part in parts:
+        if not isinstance(part, Stream):
+            raise TypeError(f"concat takes Streams, found `{_convert.kind_of(part)}`")
+    if not parts:
         raise ValueError("concat needs at least one Stream")
-    return Stream._of(Plan.concat(plans))
+    return Stream._from(Plan.concat([part._plan for part in parts]), concat, parts)
 
 
 def memory() -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stream._arguments import function
 from stream._batch import Batch
+from stream._internal import Pulled
 from stream._report import Stats
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from stream._dtypes import Schema
 
 
-class Batches:
+class Batches(Pulled):
     """A run: an iterator of `Batch`. Leaving it by ``break``, ``close()`` or ``with`` stops all its work.
 
     Examples
@@ -27,31 +28,22 @@ class Batches:
     ['x'] 3
     """
 
-    __slots__ = ("__weakref__", "_progress", "_run")
+    __slots__ = ("__weakref__", "_run")
 
     _run: _internal.Run
-    _progress: Callable[..., object] | None
 
-    def __init__(self) -> None:
+    def __new__(cls, *_: object, **__: object) -> Self:
         raise TypeError("a run is begun by iter(stream) or stream.batches()")
 
     @classmethod
-    def _of(cls, run: _internal.Run, progress: Callable[..., object] | None = None) -> Batches:
-        made = object.__new__(cls)
+    def _of(cls, run: _internal.Run) -> Self:
+        made = Pulled.__new__(cls, run, Batch._of)
         made._run = run
-        made._progress = progress
         return made
 
-    def __iter__(self) -> Batches:
-        return self
+    if TYPE_CHECKING:
 
-    def __next__(self) -> Batch:
-        raw = self._run.next()
-        if self._progress is not None:
-            self._progress(self._run.stats(), raw is None)
-        if raw is None:
-            raise StopIteration
-        return Batch._of(raw)
+        def __next__(self) -> Batch: ...
 
     def close(self) -> None:
         """Stop the run: no thread, file or memory is left. Closing twice does nothing."""
@@ -91,6 +83,30 @@ class Batches:
 
     def __repr__(self) -> str:
         return f"<Batches: {self.stats}>"
+
+
+class Watched(Batches):
+    """A run whose progress is shown."""
+
+    __slots__ = ("_shown",)
+
+    _shown: Callable[..., object]
+
+    @classmethod
+    def by(cls, shown: Callable[..., object], run: _internal.Run) -> Self:
+        """Tell `shown` the figures of `run` at every batch, and at the end."""
+        made = cls._of(run)
+        made._shown = shown
+        return made
+
+    def __next__(self) -> Batch:
+        try:
+            batch: Batch = Pulled.__next__(self)
+        except StopIteration:
+            self._shown(self._run.stats(), True)
+            raise
+        self._shown(self._run.stats())
+        return batch
 
 
 class Rows:

@@ -7,13 +7,13 @@ from stream import _callback, _convert
 from stream._batch import Batch, as_tuples
 from stream._expr import Expr, lit
 from stream._internal import RawBatch, schema_pairs
-from stream._run import Batches, Rows, progress_of
-from stream._write import checked_mode, given, listed, written
+from stream._run import Batches, Rows, Watched, progress_of
+from stream._write import by_extension, checked_mode, given, listed, unbuilt, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, ParamSpec, TypeAlias
 
     import pandas as pd
     import polars as pl
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from stream import _internal
     from stream._dtypes import Schema
     from stream._report import Report
+
+    P = ParamSpec("P")
+    _Verbs: TypeAlias = tuple[tuple[str, tuple[Any, ...]], ...]
 
 
 class Stream:
@@ -40,18 +43,33 @@ class Stream:
     [{'id': 1, 'double': 7.0}, {'id': 3, 'double': 24.0}]
     """
 
-    __slots__ = ("__weakref__", "_plan")
+    __slots__ = ("__weakref__", "_made_by", "_plan")
 
     _plan: _internal.Plan
+    _made_by: tuple[Callable[..., Stream], tuple[Any, ...], _Verbs]
+    """What a pickle repeats: the source, then the verbs of the plan."""
 
     def __init__(self) -> None:
         raise TypeError("a Stream is made by stream.read(), read_parquet(), read_csv(), from_arrow() or concat()")
 
     @classmethod
-    def _of(cls, plan: _internal.Plan) -> Stream:
+    def _from(cls, plan: _internal.Plan, maker: Callable[..., Stream], *args: Any) -> Stream:
+        """Dress `plan`, which ``maker(*args)`` would make again."""
         made = object.__new__(cls)
         made._plan = plan
+        made._made_by = (maker, args, ())
         return made
+
+    def _then(self, verb: Callable[P, _internal.Plan], *args: P.args, **kwargs: P.kwargs) -> Stream:
+        """Return the stream with one verb of its plan more."""
+        made = object.__new__(Stream)
+        made._plan = verb(*args, **kwargs)
+        maker, made_of, verbs = self._made_by
+        made._made_by = (maker, made_of, (*verbs, (verb.__name__, args)))
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, self._made_by
 
     def __getattr__(self, name: str) -> Any:
         from stream._elsewhere import METHODS, instead
@@ -119,13 +137,11 @@ class Stream:
         [{'x': 4}]
         """
         functions = [p for p in predicates if callable(p) and not isinstance(p, Expr)]
-        plan = self._plan
         exprs = _a.predicates("filter", [p for p in predicates if p not in functions] if functions else predicates)
-        if exprs:
-            plan = plan.filter(_a.raw_exprs(exprs))
+        kept = self._then(self._plan.filter, _a.raw_exprs(exprs)) if exprs else self
         for fn in functions:
-            plan = plan.filter_map(_callback.mask(fn))
-        return Stream._of(plan)
+            kept = kept._then(kept._plan.filter_map, _callback.Mask(fn))
+        return kept
 
     def filter_rows(self, fn: Callable[[dict[str, Any]], Any]) -> Stream:
         """Keep the rows for which a function of a row (a dict) returns something true.
@@ -136,7 +152,7 @@ class Stream:
         """
         _a.function("filter_rows", fn)
 
-        return Stream._of(self._plan.filter_map(_callback.row_mask(fn)))
+        return self._then(self._plan.filter_map, _callback.RowMask(fn))
 
     def select(self, *exprs: Any, **named: Any) -> Stream:
         """Keep and make columns: names and expressions in their order, then named ones.
@@ -147,7 +163,7 @@ class Stream:
         >>> s.select("tip", rate=col("tip") / col("fare")).to_pylist()
         [{'tip': 1.0, 'rate': 0.25}, {'tip': 3.0, 'rate': 0.5}]
         """
-        return Stream._of(self._plan.select(_a.raw_exprs(_a.columns("select", exprs, named))))
+        return self._then(self._plan.select, _a.raw_exprs(_a.columns("select", exprs, named)))
 
     def with_columns(self, *exprs: Any, **named: Any) -> Stream:
         """Add columns, or replace those of the same name.
@@ -157,7 +173,7 @@ class Stream:
         >>> s.with_columns(double=stream.col("x") * 2).columns
         ['x', 'y', 'double']
         """
-        return Stream._of(self._plan.with_columns(_a.raw_exprs(_a.columns("with_columns", exprs, named))))
+        return self._then(self._plan.with_columns, _a.raw_exprs(_a.columns("with_columns", exprs, named)))
 
     def rename(self, names: dict[str, str] | Callable[[str], str]) -> Stream:
         """Give columns other names: a dict old → new, or a function of the name.
@@ -168,8 +184,8 @@ class Stream:
         (['id', 'y'], ['X', 'Y'])
         """
         if callable(names):
-            return Stream._of(self._plan.rename_with(names))
-        return Stream._of(self._plan.rename(_a.pairs("rename", names)))
+            return self._then(self._plan.rename_with, names)
+        return self._then(self._plan.rename, _a.pairs("rename", names))
 
     def drop(self, *names: str) -> Stream:
         """Leave columns out.
@@ -179,7 +195,7 @@ class Stream:
         >>> s.drop("y").to_pylist()
         [{'x': 1}, {'x': 2}, {'x': 3}]
         """
-        return Stream._of(self._plan.drop(_a.names("drop", names)))
+        return self._then(self._plan.drop, _a.names("drop", names))
 
     def cast(self, dtypes: Any) -> Stream:
         """Give columns other dtypes: a dict name → dtype. A value that does not fit raises.
@@ -189,7 +205,7 @@ class Stream:
         >>> s.cast({"x": "float32"}).to_pydict()["x"]
         [1.0, 2.0, 3.0]
         """
-        return Stream._of(self._plan.cast(schema_pairs(dtypes)))
+        return self._then(self._plan.cast, schema_pairs(dtypes))
 
     def fill_null(self, value: Any) -> Stream:
         """Replace nulls: by one value in the columns whose type holds it, or by a dict name → value.
@@ -205,8 +221,8 @@ class Stream:
 
         if isinstance(value, dict):
             pairs = [(name, literal(own)._raw) for name, own in _a.pairs("fill_null", value)]
-            return Stream._of(self._plan.fill_null_columns(pairs))
-        return Stream._of(self._plan.fill_null(literal(value)._raw))
+            return self._then(self._plan.fill_null_columns, pairs)
+        return self._then(self._plan.fill_null, literal(value)._raw)
 
     def drop_nulls(self, *names: str) -> Stream:
         """Drop the rows with a null in one of the columns; without names, in any column.
@@ -216,7 +232,7 @@ class Stream:
         >>> s.drop_nulls("y").to_pydict()["x"]
         [1, 3]
         """
-        return Stream._of(self._plan.drop_nulls(_a.names("drop_nulls", names)))
+        return self._then(self._plan.drop_nulls, _a.names("drop_nulls", names))
 
     def head(self, n: int = 5) -> Stream:
         """Keep the first `n` rows; reads no further than they reach.
@@ -226,7 +242,7 @@ class Stream:
         >>> s.head(1).to_pylist()
         [{'x': 1, 'y': 'a'}]
         """
-        return Stream._of(self._plan.head(_a.count("n", n)))
+        return self._then(self._plan.head, _a.count("n", n))
 
     def limit(self, n: int = 5) -> Stream:
         """Keep the first `n` rows: `head` by its name in SQL.
@@ -246,7 +262,7 @@ class Stream:
         >>> s.skip(2).to_pylist()
         [{'x': 3, 'y': 'c'}]
         """
-        return Stream._of(self._plan.skip(_a.count("n", n)))
+        return self._then(self._plan.skip, _a.count("n", n))
 
     def with_row_index(self, name: str = "index", offset: int = 0) -> Stream:
         """Put a column of row numbers, from 0, before the others.
@@ -257,7 +273,7 @@ class Stream:
         [{'row': 0, 'x': 1}, {'row': 1, 'x': 2}]
         """
         _a.not_built(offset=(offset, 0))
-        return Stream._of(self._plan.with_row_index(*_a.names("with_row_index", [name])))
+        return self._then(self._plan.with_row_index, *_a.names("with_row_index", [name]))
 
     def rebatch(self, batch_size: int, drop_last: bool = False) -> Stream:
         """Cut batches of exactly `batch_size` rows; the last may be shorter, or is dropped.
@@ -267,7 +283,7 @@ class Stream:
         >>> [batch.num_rows for batch in s.rebatch(2)]
         [2, 1]
         """
-        return Stream._of(self._plan.rebatch(_a.count("batch_size", batch_size, 1), bool(drop_last)))
+        return self._then(self._plan.rebatch, _a.count("batch_size", batch_size, 1), bool(drop_last))
 
     def agg(self, *exprs: Any, **named: Any) -> Stream:
         """Aggregate all rows to one.
@@ -278,7 +294,7 @@ class Stream:
         >>> s.agg(total=col("x").sum(), rows=stream.len()).to_pylist()
         [{'total': 6, 'rows': 3}]
         """
-        return Stream._of(self._plan.agg(_a.raw_exprs(_a.columns("agg", exprs, named))))
+        return self._then(self._plan.agg, _a.raw_exprs(_a.columns("agg", exprs, named)))
 
     def map(
         self,
@@ -309,7 +325,7 @@ class Stream:
         _a.function("map", fn)
         _a.not_built(concurrency=(concurrency, 1), executor=(executor, "threads"), ordered=(ordered, True))
 
-        return Stream._of(self._plan.map(_callback.mapped(fn), schema))
+        return self._then(self._plan.map, _callback.Mapped(fn), schema)
 
     def inspect(self, fn: Callable[[Batch], object]) -> Stream:
         """Call a function on every batch that passes; what it returns is ignored.
@@ -322,7 +338,7 @@ class Stream:
         """
         _a.function("inspect", fn)
 
-        return Stream._of(self._plan.inspect(_callback.inspected(fn)))
+        return self._then(self._plan.inspect, _callback.Inspected(fn))
 
     def pipe(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return ``fn(self, *args, **kwargs)``, so that own verbs chain like these.
@@ -368,8 +384,7 @@ class Stream:
         Examples
         --------
         >>> import stream
-        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
-        >>> s.options(memory_limit="64MiB", threads=1).count()
+        >>> stream.from_arrow(stream.Batch({"x": [1, 2, 3]})).options(memory_limit="64MiB", threads=1).count()
         3
         """
         from stream._read import run_options
@@ -383,7 +398,7 @@ class Stream:
             batch_size=batch_size,
             batch_bytes=batch_bytes,
         )
-        return Stream._of(self._plan.options(given))
+        return self._then(self._plan.options, given)
 
     # ----------------------------------------------------------------------------------------------- consuming
 
@@ -410,7 +425,8 @@ class Stream:
         if drop_last and rows is None:
             raise ValueError("drop_last=True needs a `batch_size`")
         run = self._plan.run(batch_size=rows, batch_bytes=size, drop_last=bool(drop_last))
-        return Batches._of(run, progress_of(progress))
+        shown = progress_of(progress)
+        return Batches._of(run) if shown is None else Watched.by(shown, run)
 
     def rows(self, as_: type = dict) -> Rows:
         """Begin a run that gives rows: dicts, or with ``as_=tuple`` tuples.
@@ -425,8 +441,7 @@ class Stream:
         """Return the number of rows; from metadata where that is exact.
 
         >>> import stream
-        >>> s = stream.from_arrow(stream.Batch({"x": [1, 2, 3], "y": ["a", None, "c"]}))
-        >>> s.count()
+        >>> stream.from_arrow(stream.Batch({"x": [1, 2, 3]})).count()
         3
         """
         return self._plan.count()
@@ -532,10 +547,10 @@ class Stream:
         """
         run, raws = self.head(n)._gathered("show")
         shown = RawBatch.joined(raws) if raws else RawBatch.empty(Batches._of(run))
-        from stream._display import text_of
+        from stream._display import text_of, values_of
 
         title, names, dtypes, _, _ = Batch._of(shown)._shown(0)
-        print(text_of(title, names, dtypes, [raw.to_pylist() for raw in shown.columns()], 0))  # noqa: T201
+        print(text_of(title, names, dtypes, [values_of(raw) for raw in shown.columns()], 0))  # noqa: T201
 
     def __arrow_c_schema__(self) -> object:
         """Return the schema by Arrow's PyCapsule interface."""
@@ -567,6 +582,7 @@ class Stream:
         sorted_by: Any = None,
         mode: str = "overwrite",
         progress: Any = False,
+        **later: Any,
     ) -> Report:
         """Write all rows to a Parquet file: the target is the old file or the whole new one, whatever happens.
 
@@ -593,6 +609,7 @@ class Stream:
         >>> report.rows_out, stream.read("rows.parquet").count()
         (3, 3)
         """
+        unbuilt("write_parquet", later)
         options = given(
             compression=(compression, "zstd"),
             compression_level=(compression_level, None),
@@ -618,6 +635,7 @@ class Stream:
         compression: str | None = None,
         mode: str = "overwrite",
         progress: Any = False,
+        **later: Any,
     ) -> Report:
         """Write all rows to a CSV file: the target is the old file or the whole new one, whatever happens.
 
@@ -650,6 +668,7 @@ class Stream:
         2,
         3,c
         """
+        unbuilt("write_csv", later)
         options = given(
             delimiter=(delimiter, ","),
             quote_char=(quote_char, '"'),
@@ -668,21 +687,13 @@ class Stream:
         >>> s.write("rows.csv.gz").rows_out
         3
         """
-        if hasattr(path, "write"):
-            raise TypeError("write() finds the format by the path's extension; use write_parquet() or write_csv()")
-        name = _convert.path(path).lower()
-        for ending in (".gz", ".zst"):
-            name = name.removesuffix(ending)
-        ending = name.rpartition("/")[2].rpartition(".")[2]
-        if ending in ("parquet", "pq"):
-            return self.write_parquet(path, **options)
-        if ending in ("csv", "txt"):
-            return self.write_csv(path, **options)
-        if ending == "tsv":
-            return self.write_csv(path, **{"delimiter": "\t", **options})
-        if ending in ("json", "jsonl", "ndjson", "arrow", "arrows", "feather", "ipc"):
-            raise NotImplementedError(f"writing `.{ending}` is not built yet; write `.parquet` or `.csv`")
-        raise ValueError(
-            f"no format is known by the extension of `{_convert.path(path)}`; use .parquet, .csv (.gz, .zst), or call "
-            "write_parquet() or write_csv()"
-        )
+        kind, implied = by_extension(path)
+        return (self.write_parquet if kind == "parquet" else self.write_csv)(path, **implied | options)
+
+
+def _remade(maker: Callable[..., Stream], args: tuple[Any, ...], verbs: _Verbs) -> Stream:
+    """Make a pickled stream anew."""
+    made = maker(*args)
+    for verb, values in verbs:
+        made = made._then(getattr(made._plan, verb), *values)
+    return made

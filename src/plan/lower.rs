@@ -260,15 +260,27 @@ fn add(verb: &Verb, schema: SchemaRef, flow: Flow, context: &Arc<Context>) -> Re
     Ok((schema, Flow::Serial(pull)))
 }
 
-/// The inputs one after the other, each lowered when the one before it has ended.
+/// The inputs one after the other, each lowered, and its files opened, when the one before it has ended.
 fn concat(inputs: &[Optimized], context: &Arc<Context>) -> Result<(SchemaRef, Flow)> {
-    let mut lowered = inputs.iter().map(|input| lower(input, context)).collect::<Result<Vec<_>>>()?;
-    let schemas: Vec<SchemaRef> = lowered.iter().map(|(schema, _)| schema.clone()).collect();
-    let schema = agree(schemas.iter())?.ok_or_else(|| Error::Value("concat: expected at least one stream".into()))?;
-    let context = context.clone();
-    let pulls = lowered.drain(..).map(|(_, flow)| flow).collect::<Vec<_>>().into_iter();
-    let wanted = schema.clone();
-    let rows = pulls.flat_map(move |flow| flow.pull(&context)).map(move |held| {
+    let none = || Error::Value("concat: expected at least one stream, found none".into());
+    let (first, others) = inputs.split_first().ok_or_else(none)?;
+    let (own, flow) = lower(first, context)?;
+    let schema = agree(std::iter::once(&own))?.ok_or_else(none)?;
+    let (wanted, context) = (schema.clone(), context.clone());
+    let others: Vec<Optimized> = others.to_vec();
+    let others = others.into_iter().enumerate().map({
+        let context = context.clone();
+        move |(i, input)| {
+            let (schema, flow) = lower(&input, &context)?;
+            same(&own, &schema, i + 2)?;
+            Ok(flow)
+        }
+    });
+    let rows = std::iter::once(Ok(flow)).chain(others).flat_map(move |flow| match flow {
+        Ok(flow) => flow.pull(&context),
+        Err(e) => Box::new(std::iter::once(Err(e))),
+    });
+    let rows = rows.map(move |held| {
         held.and_then(|mut held| {
             let rows = held.batch.num_rows();
             held.batch = crate::batch::with_columns(wanted.clone(), held.batch.columns().to_vec(), rows)?;
@@ -293,25 +305,26 @@ pub(super) fn agreed(plans: &[Plan]) -> Result<Option<SchemaRef>> {
 fn agree<'a>(schemas: impl Iterator<Item = &'a SchemaRef>) -> Result<Option<SchemaRef>> {
     let mut first: Option<&SchemaRef> = None;
     for (i, schema) in schemas.enumerate() {
-        let Some(first) = first else {
-            first = Some(schema);
-            continue;
-        };
-        let said =
-            |s: &Schema| s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>();
-        if said(first) != said(schema) {
-            return Err(Error::Schema(format!(
-                "concat: stream {} has other columns than the first: expected {}, found {}; select, rename or cast them",
-                i + 1,
-                listed(first),
-                listed(schema)
-            )));
-        }
+        same(first.get_or_insert(schema), schema, i + 1)?;
     }
     Ok(first.map(|schema| {
         let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         Arc::new(Schema::new(fields))
     }))
+}
+
+/// # Errors
+/// [`Error::Schema`] if the `nth` stream has not the columns of the first.
+fn same(first: &SchemaRef, schema: &SchemaRef, nth: usize) -> Result<()> {
+    let said = |s: &Schema| s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>();
+    if said(first) == said(schema) {
+        return Ok(());
+    }
+    Err(Error::Schema(format!(
+        "concat: stream {nth} has other columns than the first: expected {}, found {}; select, rename or cast them",
+        listed(first),
+        listed(schema)
+    )))
 }
 
 fn listed(schema: &Schema) -> String {

@@ -15,6 +15,7 @@ use crate::expr::Expr;
 use crate::piece::{Pushdown, Source};
 
 /// A plan with its sources told what is wanted of them.
+#[derive(Clone)]
 pub struct Optimized {
     /// Where the rows come from.
     pub root: From,
@@ -23,6 +24,7 @@ pub struct Optimized {
 }
 
 /// An optimized root.
+#[derive(Clone)]
 pub enum From {
     /// One source.
     Source(Arc<dyn Source>),

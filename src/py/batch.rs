@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyString, PyTuple, PyType};
 
 use crate::batch::{bytes_of_rows, with_columns};
 use crate::dtype::{announced, dtype_name};
@@ -17,6 +17,8 @@ use crate::py::arrow::{announced_batch, announced_field, export_batch, export_sc
 use crate::py::column::RawColumn;
 use crate::py::dtype::PyDType;
 use crate::py::expr::PyExpr;
+use crate::py::pickle;
+use crate::py::traced::Traced;
 use crate::py::values::{Values, dict_of, values};
 
 /// Rows handed to Python, with the guard that counts their bytes as exported for as long as they are held.
@@ -25,13 +27,13 @@ use crate::py::values::{Values, dict_of, values};
 #[derive(Debug, Clone)]
 pub struct RawBatch {
     batch: RecordBatch,
-    guard: Option<Arc<Exported>>,
+    guard: Option<Arc<Traced>>,
 }
 
 impl RawBatch {
     /// `batch`, its bytes counted by `guard` where it comes from a run.
     pub fn new(batch: RecordBatch, guard: Option<Exported>) -> Self {
-        Self { batch, guard: guard.map(Arc::new) }
+        Self { batch, guard: guard.map(Traced::new) }
     }
 
     /// The rows.
@@ -327,6 +329,17 @@ impl RawBatch {
             with_columns(Arc::new(Schema::new(fields)), columns, batch.num_rows())
         })?;
         Ok(self.like(cast))
+    }
+
+    /// The batch that `__reduce__` wrote as an Arrow stream.
+    #[classmethod]
+    fn from_ipc(_class: &Bound<'_, PyType>, bytes: &[u8]) -> PyResult<Self> {
+        Ok(Self { batch: pickle::read(bytes)?, guard: None })
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let bytes = pickle::written(&self.batch)?;
+        Ok((py.get_type::<Self>().getattr("from_ipc")?, (PyBytes::new(py, &bytes),)))
     }
 
     fn __len__(&self) -> usize {

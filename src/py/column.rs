@@ -10,18 +10,20 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyTuple, PyType};
 
+use crate::batch::with_columns;
 use crate::dtype::announced;
 use crate::error::{Error, Result};
-use crate::memory::Exported;
 use crate::py::arrow::{announced_field, export_array, export_field, import_array, recast};
 use crate::py::build::array_of;
 use crate::py::dtype::PyDType;
 use crate::py::error::foreign;
+use crate::py::pickle;
+use crate::py::traced::Traced;
 use crate::py::values::values;
 
 /// One column, with the guard of the batch that it comes from.
@@ -30,12 +32,12 @@ use crate::py::values::values;
 pub struct RawColumn {
     field: FieldRef,
     array: ArrayRef,
-    guard: Option<Arc<Exported>>,
+    guard: Option<Arc<Traced>>,
 }
 
 impl RawColumn {
     /// `array` under the name and type of `field`.
-    pub fn new(field: FieldRef, array: ArrayRef, guard: Option<Arc<Exported>>) -> Self {
+    pub fn new(field: FieldRef, array: ArrayRef, guard: Option<Arc<Traced>>) -> Self {
         Self { field, array, guard }
     }
 
@@ -55,7 +57,7 @@ impl RawColumn {
     }
 
     /// What counts its bytes as exported.
-    pub fn guard(&self) -> Option<&Arc<Exported>> {
+    pub fn guard(&self) -> Option<&Arc<Traced>> {
         self.guard.as_ref()
     }
 
@@ -182,6 +184,22 @@ impl RawColumn {
         Ok(Self { field, array: days, guard: self.guard.clone() })
     }
 
+    /// The column that `__reduce__` wrote as an Arrow stream.
+    #[classmethod]
+    fn from_ipc(_class: &Bound<'_, PyType>, bytes: &[u8]) -> PyResult<Self> {
+        let batch = pickle::read(bytes)?;
+        let field = batch.schema_ref().fields().first().cloned();
+        let field = field.ok_or_else(|| Error::Value("expected a column, found none".into()))?;
+        Ok(Self { field, array: batch.column(0).clone(), guard: None })
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let field = self.field.as_ref().clone().with_data_type(self.array.data_type().clone()).with_nullable(true);
+        let batch = with_columns(Arc::new(Schema::new(vec![field])), vec![self.array.clone()], self.array.len())?;
+        let bytes = pickle::written(&batch)?;
+        Ok((py.get_type::<Self>().getattr("from_ipc")?, (PyBytes::new(py, &bytes),)))
+    }
+
     fn __len__(&self) -> usize {
         self.array.len()
     }
@@ -208,7 +226,7 @@ pub struct ArrayView {
     buffer: Buffer,
     typestr: String,
     len: usize,
-    _guard: Option<Arc<Exported>>,
+    _guard: Option<Arc<Traced>>,
 }
 
 #[pymethods]

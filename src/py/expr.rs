@@ -2,11 +2,12 @@
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString, PyType};
 
 use crate::expr::{Aggregate, Expr, Literal, Operator, Sub, parse_predicate};
 use crate::py::build::array_of;
 use crate::py::dtype::PyDType;
+use crate::py::pickle;
 
 /// An expression. Immutable and cheap to copy; parts are shared.
 #[pyclass(name = "Expr", frozen, module = "stream._internal")]
@@ -111,6 +112,16 @@ impl PyExpr {
     fn aggregate(&self, name: &str, number: Option<f64>, interpolation: Option<&str>) -> PyResult<Self> {
         let aggregate = Aggregate::parse(name, number, interpolation)?;
         Self::checked(Expr::Aggregate { aggregate, input: Some(self.sub()) })
+    }
+
+    /// The expression that `__reduce__` took apart.
+    #[classmethod]
+    fn rebuilt(_class: &Bound<'_, PyType>, parts: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::checked(pickle::rebuilt(parts)?)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyList>,))> {
+        Ok((py.get_type::<Self>().getattr("rebuilt")?, (pickle::parts(py, &self.0)?,)))
     }
 
     /// The name of the result.

@@ -12,9 +12,11 @@ mod error;
 mod expr;
 mod input;
 mod options;
+mod pickle;
 mod sink;
 mod stats;
 mod stream;
+mod traced;
 mod values;
 
 use pyo3::prelude::*;
@@ -28,6 +30,7 @@ fn _internal(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<column::ArrayView>()?;
     module.add_class::<stream::PyPlan>()?;
     module.add_class::<stream::PyRun>()?;
+    module.add_class::<stream::Pulled>()?;
     module.add_class::<dtype::PyDType>()?;
     module.add_class::<expr::PyExpr>()?;
     module.add_function(wrap_pyfunction!(dtype::schema_pairs, module)?)?;

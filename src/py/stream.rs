@@ -445,6 +445,31 @@ impl PyRun {
     }
 }
 
+/// What `stream.Batches` is made of: `next` without a frame of Python's, so that it is cheap, and so that `tracemalloc`
+/// finds the caller's line where a batch is taken.
+#[pyclass(name = "Pulled", frozen, subclass, module = "stream._internal")]
+pub struct Pulled {
+    run: Py<PyRun>,
+    dress: Py<PyAny>,
+}
+
+#[pymethods]
+impl Pulled {
+    /// The batches of `run`, each as `dress` wraps it.
+    #[new]
+    fn new(run: Py<PyRun>, dress: Py<PyAny>) -> Self {
+        Self { run, dress }
+    }
+
+    fn __iter__(own: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        own
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.run.get().next(py)?.map(|batch| self.dress.bind(py).call1((batch,))).transpose()
+    }
+}
+
 impl PyRun {
     fn begun(&self, py: Python<'_>) -> PyResult<SchemaRef> {
         let cell = self.cell()?;

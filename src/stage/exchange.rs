@@ -13,7 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
@@ -72,7 +71,7 @@ pub fn run<T: Send + 'static>(
     let context = context.segment();
     let window = context.memory.holder("reader", Some(context.options.window()));
     if on_consumer || context.options.inline() {
-        Box::new(Inline { pieces, work, window, context, open: None, ticket: 0, asked: Instant::now(), ended: false })
+        Box::new(Inline { pieces, work, window, context, open: None, ticket: 0, ended: false })
     } else {
         Box::new(Exchange::new(pieces, work, window, context))
     }
@@ -86,17 +85,13 @@ struct Inline<T> {
     context: Arc<Context>,
     open: Option<Pull>,
     ticket: u32,
-    asked: Instant,
     ended: bool,
 }
 
 impl<T> Inline<T> {
     fn advance(&mut self) -> Result<Option<T>> {
         loop {
-            if self.asked.elapsed() >= TICK {
-                self.asked = Instant::now();
-                self.context.interrupted()?;
-            }
+            self.context.interrupted()?;
             self.context.cancel.check()?;
             if let Some(pull) = &mut self.open {
                 if let Some(held) = pull.next() {
@@ -283,7 +278,6 @@ struct Exchange<T: Send + 'static> {
     order: Receiver<(u32, Results<T>)>,
     front: Option<Results<T>>,
     crew: Vec<JoinHandle<()>>,
-    asked: Instant,
     ended: bool,
 }
 
@@ -301,7 +295,7 @@ impl<T: Send + 'static> Exchange<T> {
             state: Mutex::new(state),
             room: Condvar::new(),
         });
-        Self { shared, order, front: None, crew: Vec::new(), asked: Instant::now(), ended: false }
+        Self { shared, order, front: None, crew: Vec::new(), ended: false }
     }
 
     fn start(&mut self) -> Result<()> {
@@ -326,9 +320,7 @@ impl<T: Send + 'static> Exchange<T> {
         self.shared.room.notify_all();
         loop {
             // workers that find nothing for the consumer still wake it: only the clock says when to look
-            if self.asked.elapsed() >= TICK {
-                self.asked = Instant::now();
-                self.shared.context.interrupted()?;
+            if self.shared.context.interrupted()? {
                 self.shared.context.cancel.check()?;
                 self.shared.room.notify_all();
             }

@@ -42,8 +42,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The files that may say `unsafe`, each use with its invariant: the Arrow C interface, the allocator, `poll(2)`.
-const UNSAFE: &[&str] = &["alloc.rs", "py/arrow.rs", "py/arrow_schema.rs", "source/live.rs"];
+/// The files that may say `unsafe`, each use with its invariant: the Arrow C interface, the allocator, `poll(2)`,
+/// `tracemalloc`.
+const UNSAFE: &[&str] = &["alloc.rs", "py/arrow.rs", "py/arrow_schema.rs", "py/traced.rs", "source/live.rs"];
 
 /// Words that say nothing, or belong to another vocabulary; no file is named by one.
 const VAGUE: &[&str] = &[

@@ -70,7 +70,8 @@ impl Interpolation {
         })
     }
 
-    fn name(self) -> &'static str {
+    /// The word that [`Interpolation::parse`] reads.
+    pub fn name(self) -> &'static str {
         match self {
             Interpolation::Nearest => "nearest",
             Interpolation::Lower => "lower",
@@ -154,6 +155,29 @@ impl Aggregate {
             "all" => Aggregate::All,
             other => return Err(Error::NotImplemented(format!("the aggregate `{other}` is not implemented"))),
         })
+    }
+}
+
+impl Aggregate {
+    /// What [`Aggregate::parse`] reads it from.
+    pub fn spelled(self) -> (&'static str, Option<f64>, Option<&'static str>) {
+        match self {
+            Aggregate::Sum => ("sum", None, None),
+            Aggregate::Mean => ("mean", None, None),
+            Aggregate::Min => ("min", None, None),
+            Aggregate::Max => ("max", None, None),
+            Aggregate::Count => ("count", None, None),
+            Aggregate::Len => ("len", None, None),
+            Aggregate::NUnique => ("n_unique", None, None),
+            Aggregate::First => ("first", None, None),
+            Aggregate::Last => ("last", None, None),
+            Aggregate::Std(ddof) => ("std", Some(f64::from(ddof)), None),
+            Aggregate::Var(ddof) => ("var", Some(f64::from(ddof)), None),
+            Aggregate::Median => ("median", None, None),
+            Aggregate::Quantile(quantile, between) => ("quantile", Some(quantile), Some(between.name())),
+            Aggregate::Any => ("any", None, None),
+            Aggregate::All => ("all", None, None),
+        }
     }
 }
 
