@@ -1,5 +1,6 @@
 """Arrow in, Arrow out: the other libraries take what we give, and we take what they give."""
 
+import ast
 import base64
 import datetime as dt
 
@@ -157,14 +158,24 @@ class TestIn:
                 pipe.map(lambda batch, wrong=wrong: wrong).to_arrow()
 
     def test_map_results_that_drift_are_cast_or_refused(self):
-        pipe = stream.from_arrow(pa.table({"a": [1, 2, 3]})).batches
-        results = iter([{"x": [1]}, {"x": np.array([2], "int8")}, {"x": ["three"]}])
-        source = stream.concat([stream.from_arrow(pa.table({"a": [k]})) for k in range(3)]).map(
-            lambda batch: next(results)
-        )
-        with pytest.raises(stream.exceptions.SchemaError, match="schema="):
-            list(source)
-        assert pipe is not None
+        source = stream.concat([stream.from_arrow(pa.table({"a": [k]})) for k in range(3)])
+
+        def mapped(*results, schema=None):
+            following = iter(results)
+            return source.map(lambda batch: next(following), schema=schema).to_pydict()
+
+        assert mapped({"x": [1]}, {"x": np.array([2], "int8")}, None) == {"x": [1, 2]}
+        drifting = [{"x": np.array([1], "int32"), "y": ["a"]}, {"x": [2.5], "y": ["b"]}, None]
+        with pytest.raises(stream.exceptions.SchemaError) as error:
+            mapped(*drifting)
+        text = str(error.value)
+        assert "column `x`: expected int32, found float64" in text
+        assert "dtypes" not in text
+        pasted = ast.literal_eval(text.partition("; pass schema=")[2])
+        assert mapped(*drifting, schema=pasted) == {"x": [1.0, 2.5], "y": ["a", "b"]}
+        for odd in ({"x": ["three"]}, {"x": [2.5]}, {"z": [3]}):
+            with pytest.raises(stream.exceptions.SchemaError, match=r"return the columns of its first result each time"):
+                mapped({"x": [1]}, odd, None)
 
     def test_not_arrow_at_all(self):
         for wrong in (3, "x", object(), None):

@@ -14,6 +14,7 @@
 //! | `wall` | what a clock on the wall shows, zone by zone |
 //! | `bits` | values as keys that compare by equality |
 //! | [`functions`] | one row a function: string, temporal, numeric |
+//! | [`mask`] | the rows that satisfy predicates |
 //! | [`aggregate`] | states that merge |
 //! | [`parse`] | `filter("fare < 10")` |
 //! | [`prune`] | what statistics can rule out |
@@ -29,6 +30,7 @@
 pub mod aggregate;
 pub mod functions;
 pub mod literal;
+pub mod mask;
 pub mod parse;
 pub mod prune;
 mod rename;

@@ -1,12 +1,12 @@
 //! `filter`: keeps the rows for which every predicate is true. A step; holds nothing.
 
-use arrow::array::{Array, BooleanArray};
-use arrow::compute::{and_kleene, filter_record_batch};
+use arrow::compute::filter_record_batch;
 
 use crate::batch::bytes_held;
 use crate::context::Context;
-use crate::error::{Error, Result};
-use crate::expr::typing::Typed;
+use crate::error::Result;
+use crate::expr::Typed;
+use crate::expr::mask::mask;
 use crate::piece::{Held, Step};
 
 /// The predicates of one `filter`, each of boolean type.
@@ -24,19 +24,11 @@ impl Filter {
 impl Step for Filter {
     fn apply(&self, held: Held, _: &Context) -> Result<Option<Held>> {
         let Held { batch, first, mut lease } = held;
-        let mut mask: Option<BooleanArray> = None;
-        for predicate in &self.predicates {
-            let found = predicate.eval(&batch)?;
-            let found = as_mask(&found)?;
-            mask = Some(match mask {
-                Some(so_far) => and_kleene(&so_far, found)?,
-                None => found.clone(),
-            });
-        }
-        let kept = mask.as_ref().map_or(batch.num_rows(), BooleanArray::true_count);
-        let Some(mask) = mask.filter(|_| kept < batch.num_rows()) else {
+        let mask = mask(&self.predicates, &batch)?;
+        let kept = mask.true_count();
+        if kept == batch.num_rows() {
             return Ok(Some(Held { batch, first, lease }));
-        };
+        }
         if kept == 0 {
             return Ok(None);
         }
@@ -45,15 +37,4 @@ impl Step for Filter {
         lease.resize(bytes_held(&batch))?;
         Ok(Some(Held { batch, first, lease }))
     }
-}
-
-/// A column of booleans.
-///
-/// # Errors
-/// [`Error::Schema`] for any other type.
-pub fn as_mask(column: &dyn Array) -> Result<&BooleanArray> {
-    column
-        .as_any()
-        .downcast_ref()
-        .ok_or_else(|| Error::Schema(format!("filter: expected a mask of booleans, found {}", column.data_type())))
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::filter::as_mask;
 use crate::batch::bytes_held;
 use crate::call::{Call, Kind, Returned};
 use crate::context::Context;
+use crate::dtype::{dtype_name, supertype};
 use crate::error::{Error, Result};
-use crate::fit::{Extra, Fit, Missing};
+use crate::expr::mask::as_mask;
+use crate::fit::{Extra, Fit, Missing, widens};
 use crate::memory::Holder;
 use crate::piece::{Held, Pull};
 
@@ -91,22 +92,34 @@ impl Map {
                 Ok(out)
             }
             Some(schema) if *schema == out.schema() => Ok(out),
-            Some(schema) => Fit::new(&out.schema(), schema, &[], Missing::Raise, Extra::Raise, &self.call.name())
-                .and_then(|fit| fit.apply(out))
-                .map_err(|e| self.drift(e)),
+            Some(schema) => {
+                let found = out.schema();
+                Fit::new(&found, schema, &[], Missing::Raise, Extra::Raise, &self.call.name())
+                    .and_then(|fit| fit.apply(out))
+                    .map_err(|e| self.drift(schema, &found, &e))
+            }
         }
     }
 
-    /// A result that does not fit what was announced, with the schema to paste.
-    fn drift(&self, error: Error) -> Error {
-        let Some(schema) = &self.schema else { return error };
-        let pasted: Vec<String> = schema
-            .fields()
-            .iter()
-            .map(|f| format!("{:?}: {:?}", f.name(), crate::dtype::dtype_name(f.data_type())))
-            .collect();
-        let why = if self.given { "the schema that was given" } else { "its first result" };
-        Error::Schema(format!("{error}; {why} is schema={{{}}}", pasted.join(", ")))
+    /// A result that does not fit what was announced, with the schema to paste: one that holds both where types differ.
+    fn drift(&self, schema: &Schema, found: &Schema, error: &Error) -> Error {
+        let announced = if self.given { "the schema that was given" } else { "its first result" };
+        let mut remedy = format!("return the columns of {announced} each time, or pass another than");
+        let mut pasted = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let announced = field.data_type();
+            let found = found.field_with_name(field.name()).map_or(announced, Field::data_type);
+            let both = supertype(announced, found).filter(|both| widens(announced, both) && widens(found, both));
+            let both = both.unwrap_or_else(|| announced.clone());
+            if &both != announced {
+                "pass".clone_into(&mut remedy);
+            }
+            pasted.push(format!("{:?}: {:?}", field.name(), dtype_name(&both)));
+        }
+        // files have other remedies
+        let error = error.to_string();
+        let error = error.split("; pass ").next().unwrap_or_default();
+        Error::Schema(format!("{error}; {remedy} schema={{{}}}", pasted.join(", ")))
     }
 }
 

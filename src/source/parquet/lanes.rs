@@ -11,14 +11,15 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type as Physical;
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use super::flat::{self, Decode};
+use super::filter::RowFilter;
+use super::flat::{self, Decode, Selection};
 use super::gate::{Chunk, Gate, PageLease};
 use super::guard::guarded;
 use super::layout::Column;
@@ -64,6 +65,16 @@ pub struct Opening {
     pub start: u64,
     /// Who holds the pages.
     pub pages: Holder,
+    /// The predicates, which look at the first of the columns.
+    pub filter: Option<Arc<RowFilter>>,
+}
+
+/// The columns of a window, with the rows that the predicates left.
+pub struct Window {
+    /// The columns, in the order in which they were asked for.
+    pub columns: Vec<ArrayRef>,
+    /// How many rows are left.
+    pub rows: usize,
 }
 
 impl RowGroup {
@@ -79,6 +90,8 @@ impl RowGroup {
             bytes += column.row_bytes(opening.part) * opening.window;
             columns.push(ColumnReader::open(&opening, i)?);
             let last = i + 1 == opening.columns.len();
+            // what the predicates look at comes before the rest
+            let last = last || opening.filter.as_ref().is_some_and(|f| f.width() == i + 1);
             if last || (!together && bytes >= WORTH) {
                 let state = Mutex::new(LaneState { columns: std::mem::take(&mut columns), row: opening.start });
                 lanes.push(Lane { state, moved: Condvar::new() });
@@ -92,7 +105,7 @@ impl RowGroup {
     ///
     /// # Errors
     /// Damaged pages, by column; [`Error::Cancelled`] when an earlier window failed or the run ended.
-    pub fn read(&self, start: u64, rows: usize, context: &Context) -> Result<Vec<ArrayRef>> {
+    pub fn read(&self, start: u64, rows: usize, context: &Context) -> Result<Window> {
         let out = self.pass(start, rows, context);
         if out.is_err() {
             self.dead.store(true, Ordering::Relaxed);
@@ -103,8 +116,10 @@ impl RowGroup {
         out
     }
 
-    fn pass(&self, start: u64, rows: usize, context: &Context) -> Result<Vec<ArrayRef>> {
-        let mut out = Vec::with_capacity(self.opening.columns.len());
+    fn pass(&self, start: u64, rows: usize, context: &Context) -> Result<Window> {
+        let opening = &self.opening;
+        let mut columns = Vec::with_capacity(opening.columns.len());
+        let mut keep: Option<Selection> = None;
         for lane in &self.lanes {
             let mut state = lane.state.lock().unwrap_or_else(PoisonError::into_inner);
             while state.row != start {
@@ -115,13 +130,22 @@ impl RowGroup {
                 state = lane.moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
             }
             for column in &mut state.columns {
-                out.push(column.read(&self.opening, start, rows)?);
+                columns.push(column.read(opening, start, rows, keep.as_ref())?);
             }
             state.row += rows as u64;
             drop(state);
             lane.moved.notify_all();
+            if let Some(filter) = opening.filter.as_ref().filter(|f| f.width() == columns.len()) {
+                let left = filter.select(&columns, rows)?;
+                if left.count() < rows {
+                    for column in &mut columns {
+                        *column = arrow::compute::filter(column, &left.mask())?;
+                    }
+                    keep = Some(left);
+                }
+            }
         }
-        Ok(out)
+        Ok(Window { columns, rows: keep.map_or(rows, |keep| keep.count()) })
     }
 }
 
@@ -154,15 +178,13 @@ impl ColumnReader {
             Range { start: leaf, end } if leaf + 1 == end => {
                 let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
                 let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-                guarded("first page", || {
-                    let found = flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows)?;
-                    skipped(found, opening.start)
-                })
-                .map_err(|e| failed(&pages, e, chosen))?
+                guarded("first page", || flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows))
+                    .map_err(|e| failed(&pages, e, chosen))?
             }
             _ => None,
         };
-        let decoder = if let Some(flat) = flat {
+        let decoder = if let Some(mut flat) = flat {
+            flat.skip(usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Flat(flat)
         } else {
             let reader = by_crate(opening, chosen, &pages, opening.start).map_err(|e| failed(&pages, e, chosen))?;
@@ -171,21 +193,28 @@ impl ColumnReader {
         Ok(Self { column, end: u64::try_from(group.num_rows()).unwrap_or(0), pages, decoder })
     }
 
-    /// The `rows` rows from `start` on, which follow those that were read before. After the group's last one, nothing
-    /// may follow.
-    fn read(&mut self, opening: &Opening, start: u64, rows: usize) -> Result<ArrayRef> {
+    /// Those of the `rows` rows from `start` on that `keep` wants, or all; they follow those that were read before.
+    /// After the group's last one, nothing may follow.
+    fn read(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
         let chosen = &opening.columns[self.column];
+        if let (Decoder::Flat(flat), Some(keep)) = (&mut self.decoder, keep)
+            && keep.count() == 0
+        {
+            flat.skip(rows);
+            return Ok(new_empty_array(&chosen.announced));
+        }
         let out =
-            guarded("page", || self.decode(opening, chosen, start, rows)).map_err(|e| failed(&self.pages, e, chosen));
+            guarded("page", || self.decode(opening, start, rows, keep)).map_err(|e| failed(&self.pages, e, chosen));
         if out.is_err() || start + rows as u64 == self.end {
             self.decoder = Decoder::Over;
         }
         out
     }
 
-    fn decode(&mut self, opening: &Opening, chosen: &Column, start: u64, rows: usize) -> Result<ArrayRef> {
+    fn decode(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
+        let chosen = &opening.columns[self.column];
         if let Decoder::Flat(flat) = &mut self.decoder {
-            match flat.read(rows)? {
+            match flat.read(rows, keep)? {
                 Some(found) => return Ok(found),
                 // a page that only the crate reads: it begins where this window does
                 None => self.decoder = Decoder::Crate(Box::new(by_crate(opening, chosen, &self.pages, start)?)),
@@ -204,14 +233,11 @@ impl ColumnReader {
         if null_keys(found) {
             return Err(Error::Format("a map has a null key".into()));
         }
-        Ok(found.clone())
+        Ok(match keep {
+            Some(keep) => arrow::compute::filter(found, &keep.mask())?,
+            None => found.clone(),
+        })
     }
-}
-
-fn skipped(decoder: Option<Box<dyn Decode>>, rows: u64) -> Result<Option<Box<dyn Decode>>> {
-    let Some(mut decoder) = decoder else { return Ok(None) };
-    let rows = usize::try_from(rows).map_err(|_| Error::Format("too many rows".into()))?;
-    Ok(decoder.skip(rows)?.then_some(decoder))
 }
 
 fn by_crate(

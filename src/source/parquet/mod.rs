@@ -6,6 +6,7 @@
 //! | `types` | the type of a column, by the file and by its writer's advice |
 //! | `wellformed` | what a footer must not say |
 //! | `prune` | row groups that statistics rule out |
+//! | `filter` | predicates that the reader applies, before it decodes the rest |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
@@ -19,6 +20,7 @@
 //! text, decoded as views, is copied into the announced layout; the batch goes on with its bytes leased.
 
 mod compact;
+mod filter;
 mod flat;
 mod gate;
 mod guard;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
+use self::filter::RowFilter;
 use self::layout::{Column, Layout};
 use self::pieces::ParquetPieces;
 use crate::context::Context;
@@ -56,7 +59,10 @@ pub struct ParquetSource {
     order: Vec<(usize, DataType)>,
     /// The row groups that are read.
     groups: Vec<usize>,
+    /// What rules row groups out by their statistics.
     predicates: Vec<String>,
+    /// What is applied to every row; its columns are the first of `columns`.
+    filter: Option<Arc<RowFilter>>,
     limit: Option<u64>,
 }
 
@@ -71,7 +77,17 @@ impl ParquetSource {
         let groups = (0..layout.footer().num_row_groups()).collect();
         let order = layout.columns.iter().enumerate().map(|(i, c)| (i, c.announced.clone())).collect();
         let (schema, columns) = (layout.schema.clone(), layout.columns.clone().into());
-        Ok(Arc::new(Self { at, layout, schema, columns, order, groups, predicates: Vec::new(), limit: None }))
+        Ok(Arc::new(Self {
+            at,
+            layout,
+            schema,
+            columns,
+            order,
+            groups,
+            predicates: Vec::new(),
+            filter: None,
+            limit: None,
+        }))
     }
 
     fn name(&self) -> &str {
@@ -92,8 +108,13 @@ impl Source for ParquetSource {
             }
             names = wanted.iter().map(String::as_str).collect();
         }
-        let columns: Arc<[Column]> =
-            self.layout.columns.iter().filter(|c| names.contains(&c.name.as_str())).cloned().collect();
+        // behind a limit, a predicate would see rows that the limit has cut off
+        let judged = if self.limit.or(wish.limit).is_none() { &wish.predicates[..] } else { &[] };
+        let (filter, mut exact) = RowFilter::of(judged, &self.layout.schema)?;
+        exact.resize(wish.predicates.len(), false);
+        let mut columns: Vec<Column> = self.layout.columns.clone();
+        columns.retain(|c| names.contains(&c.name.as_str()) || filter.as_ref().is_some_and(|f| f.needs(c)));
+        columns.sort_by_key(|c| !filter.as_ref().is_some_and(|f| f.needs(c)));
         let place = |name: &str| columns.iter().position(|c| c.name == name);
         let order: Vec<(usize, DataType)> =
             names.iter().filter_map(|n| place(n)).map(|i| (i, columns[i].announced.clone())).collect();
@@ -104,13 +125,14 @@ impl Source for ParquetSource {
             at: self.at.clone(),
             layout: self.layout.clone(),
             schema: Arc::new(Schema::new(fields)),
-            columns,
+            columns: columns.into(),
             order,
             groups,
             predicates: wish.predicates.iter().map(ToString::to_string).collect(),
+            filter: filter.map(Arc::new),
             limit,
         });
-        Ok(Pushed { source, exact: vec![false; wish.predicates.len()] })
+        Ok(Pushed { source, exact })
     }
 
     fn start(self: Arc<Self>, from: Option<&Place>, context: &Arc<Context>) -> Result<Arc<dyn Pieces>> {
@@ -124,6 +146,9 @@ impl Source for ParquetSource {
         lines.push(format!("columns: {} of {}", self.schema.fields().len(), all.fields().len()));
         if !self.predicates.is_empty() {
             lines.push(format!("pruned by statistics: {}", self.predicates.join(" and ")));
+        }
+        if let Some(filter) = &self.filter {
+            lines.push(format!("filtered before other columns are decoded: {filter}"));
         }
         lines.push(format!("row groups: {} of {}", self.groups.len(), self.layout.footer().num_row_groups()));
         if let Some(limit) = self.limit {

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::ArrayRef;
 use arrow::compute::cast;
 
 use super::ParquetSource;
-use super::lanes::{Opening, RowGroup};
+use super::lanes::{Opening, RowGroup, Window};
 use crate::batch::{bytes_held, bytes_of_rows, slices, with_columns};
 use crate::context::{Context, Counters};
 use crate::error::{Error, Result};
@@ -99,6 +98,7 @@ impl ParquetPieces {
             window,
             start,
             pages: self.pages.clone(),
+            filter: self.source.filter.clone(),
         }
     }
 
@@ -138,8 +138,11 @@ impl ParquetPieces {
     }
 
     /// Decoded columns → batches that obey the limits, with their bytes leased.
-    fn batches(&self, columns: Vec<ArrayRef>, rows: usize, lease: &mut Lease, context: &Context) -> Result<Vec<Held>> {
-        let source = &self.source;
+    fn batches(&self, window: Window, lease: &mut Lease, context: &Context) -> Result<Vec<Held>> {
+        let (source, Window { columns, rows }) = (&self.source, window);
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
         let mut out = Vec::with_capacity(columns.len());
         for &(position, ref to) in &source.order {
             let found = columns.get(position).ok_or_else(|| Error::Format("a column is missing".into()))?;
@@ -207,9 +210,9 @@ impl Pieces for ParquetPieces {
         if !alone {
             let mut read = || -> Result<Vec<Held>> {
                 let group = self.group(&place, window as usize)?;
-                let columns = group.read(place.start, place.len as usize, context)?;
+                let window = group.read(place.start, place.len as usize, context)?;
                 self.leave(place.part);
-                self.batches(columns, place.len as usize, &mut lease, context)
+                self.batches(window, &mut lease, context)
             };
             let batches = read().map_err(|e| self.damaged(e, place.part))?;
             return Ok(Box::new(batches.into_iter().map(Ok)));
@@ -231,7 +234,7 @@ impl Pieces for ParquetPieces {
                 let len = (end - row).min(window);
                 let read = group.read(row, len as usize, &context);
                 row += len;
-                match read.and_then(|columns| self.batches(columns, len as usize, &mut lease, &context)) {
+                match read.and_then(|window| self.batches(window, &mut lease, &context)) {
                     Ok(batches) => ready = batches.into_iter(),
                     Err(e) => {
                         row = end;

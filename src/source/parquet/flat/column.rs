@@ -6,9 +6,10 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 
 use super::Decode;
-use super::hybrid::{Hybrid, Run};
+use super::hybrid::{BLOCK, Hybrid, Run};
 use super::levels::{Levels, Places, Validity};
 use super::pages::{Page, Pages};
+use super::selection::Selection;
 use crate::error::{Error, Result};
 
 /// Values of one kind: how they are read, and the buffer that they are put together in.
@@ -22,6 +23,17 @@ pub trait Kind: Send {
     /// Appends `count` PLAIN values of the page's `bytes`, which begin at `at`; moves `at` behind them. With
     /// `keep` false they are only passed.
     fn plain(&mut self, bytes: &Bytes, at: &mut usize, count: usize, keep: bool) -> Result<()>;
+
+    /// As `plain`, for as many values as `keep` has rows, of which only those that are wanted are appended.
+    fn plain_some(&mut self, bytes: &Bytes, at: &mut usize, keep: &Selection) -> Result<()> {
+        let mut passed = 0;
+        for (from, to) in keep.runs() {
+            self.plain(bytes, at, from - passed, false)?;
+            self.plain(bytes, at, to - from, true)?;
+            passed = to;
+        }
+        self.plain(bytes, at, keep.rows() - passed, false)
+    }
 
     /// Appends the dictionary's value `index`, `count` times.
     fn repeat(&mut self, index: u32, count: usize) -> Result<()>;
@@ -47,6 +59,8 @@ pub struct Flat<K> {
     page: Option<Open>,
     /// Rows of the row group that are still to come.
     left: usize,
+    /// Rows to leave out before the next one is read.
+    behind: usize,
     validity: Validity,
     kind: K,
 }
@@ -66,7 +80,7 @@ enum Values {
 impl<K: Kind> Flat<K> {
     /// A column of `kind` with `rows` rows.
     pub fn new(pages: Pages, kind: K, rows: usize) -> Self {
-        Self { pages, page: None, left: rows, validity: Validity::default(), kind }
+        Self { pages, page: None, left: rows, behind: 0, validity: Validity::default(), kind }
     }
 
     /// The page with the next rows; `None` where only the crate reads it.
@@ -106,38 +120,80 @@ impl<K: Kind> Flat<K> {
         }))
     }
 
-    /// Decodes the next `rows` rows, or only passes them.
-    fn pass(&mut self, rows: usize, keep: bool) -> Result<bool> {
-        let mut left = rows;
-        while left > 0 {
+    /// Decodes those of the next `rows` rows that are wanted; false where only the crate can.
+    fn pass(&mut self, rows: usize, wanted: &Wanted<'_>) -> Result<bool> {
+        let mut done = 0;
+        while done < rows {
             let Some(page) = self.page()? else { return Ok(false) };
-            let n = left.min(page.left);
+            let n = (rows - done).min(page.left);
             page.left -= n;
-            left -= n;
-            let Self { page: Some(page), validity, kind, .. } = self else { return Ok(false) };
-            let mut passed = Validity::default();
-            let validity = if keep { validity } else { &mut passed };
-            let valid = if let Some(levels) = &mut page.levels {
-                levels.take(n, validity)?
-            } else {
-                validity.append(n, true);
-                n
-            };
-            match &mut page.values {
-                Values::Plain { bytes, at } => kind.plain(bytes, at, valid, keep)?,
-                Values::Indices(indices) if keep => append(kind, indices, valid)?,
-                Values::Indices(indices) => indices.skip(valid)?,
+            match wanted.part(done, n) {
+                Part::All => self.all(n)?,
+                Part::None => self.none(n)?,
+                Part::Some(keep) => self.some(&keep)?,
             }
-            if keep
-                && valid < n
-                && let Some(places) = validity.last(n)
-            {
-                kind.spread(valid, places);
-            }
+            done += n;
         }
-        self.left = self.left.saturating_sub(rows);
-        if self.left == 0 {
-            self.end()?;
+        Ok(true)
+    }
+
+    fn all(&mut self, rows: usize) -> Result<()> {
+        let Self { page: Some(page), validity, kind, .. } = self else { return Ok(()) };
+        let valid = page.levels(rows, validity)?;
+        match &mut page.values {
+            Values::Plain { bytes, at } => kind.plain(bytes, at, valid, true)?,
+            Values::Indices(indices) => append(kind, indices, valid)?,
+        }
+        match validity.last(rows) {
+            Some(places) if valid < rows => kind.spread(valid, places),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn none(&mut self, rows: usize) -> Result<()> {
+        let Self { page: Some(page), kind, .. } = self else { return Ok(()) };
+        let valid = page.levels(rows, &mut Validity::default())?;
+        match &mut page.values {
+            Values::Plain { bytes, at } => kind.plain(bytes, at, valid, false),
+            Values::Indices(indices) => indices.skip(valid),
+        }
+    }
+
+    fn some(&mut self, keep: &Selection) -> Result<()> {
+        let Self { page: Some(page), validity, kind, .. } = self else { return Ok(()) };
+        let mut found = Validity::default();
+        let valid = page.levels(keep.rows(), &mut found)?;
+        let Some(places) = found.last(keep.rows()).filter(|_| valid < keep.rows()) else {
+            validity.append(keep.count(), true);
+            return page.values.append_some(kind, keep);
+        };
+        let of_values = keep.of_values(places, validity);
+        page.values.append_some(kind, &of_values)?;
+        match validity.last(keep.count()) {
+            Some(places) if of_values.count() < keep.count() => kind.spread(of_values.count(), places),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Leaves out the rows that `skip` was asked to; pages of nothing else are not even decompressed.
+    fn catch_up(&mut self) -> Result<bool> {
+        while self.behind > 0 {
+            let left = self.page.as_ref().map_or(0, |page| page.left);
+            if left == 0
+                && let Some(rows) = self.pages.pass_page(self.behind)?
+            {
+                self.behind -= rows;
+                continue;
+            }
+            let Some(page) = self.page()? else { return Ok(false) };
+            let left = page.left;
+            let n = self.behind.min(left);
+            if !self.pass(n, &Wanted::None)? {
+                return Ok(false);
+            }
+            self.behind -= n;
         }
         Ok(true)
     }
@@ -174,17 +230,96 @@ fn append<K: Kind>(kind: &mut K, indices: &mut Hybrid, count: usize) -> Result<(
 }
 
 impl<K: Kind> Decode for Flat<K> {
-    fn read(&mut self, rows: usize) -> Result<Option<ArrayRef>> {
-        self.kind.reserve(rows);
-        if !self.pass(rows, true)? {
+    fn read(&mut self, rows: usize, keep: Option<&Selection>) -> Result<Option<ArrayRef>> {
+        if !self.catch_up()? {
             return Ok(None);
+        }
+        self.kind.reserve(keep.map_or(rows, Selection::count));
+        if !self.pass(rows, &keep.map_or(Wanted::All, Wanted::Some))? {
+            return Ok(None);
+        }
+        self.left = self.left.saturating_sub(rows);
+        if self.left == 0 {
+            self.end()?;
         }
         let nulls = self.validity.finish();
         self.kind.finish(nulls).map(Some)
     }
 
-    fn skip(&mut self, rows: usize) -> Result<bool> {
-        self.pass(rows, false)
+    fn skip(&mut self, rows: usize) {
+        self.behind += rows;
+        self.left = self.left.saturating_sub(rows);
+    }
+}
+
+/// Which rows of a window are wanted.
+enum Wanted<'a> {
+    All,
+    None,
+    Some(&'a Selection),
+}
+
+/// Which rows of a part of it.
+enum Part {
+    All,
+    None,
+    Some(Selection),
+}
+
+impl Wanted<'_> {
+    fn part(&self, start: usize, rows: usize) -> Part {
+        match self {
+            Wanted::All => Part::All,
+            Wanted::None => Part::None,
+            Wanted::Some(keep) => match keep.slice(start, rows) {
+                part if part.count() == 0 => Part::None,
+                part if part.count() == rows => Part::All,
+                part => Part::Some(part),
+            },
+        }
+    }
+}
+
+impl Open {
+    /// Appends the next `rows` levels to `validity`; how many of the rows have a value.
+    fn levels(&mut self, rows: usize, validity: &mut Validity) -> Result<usize> {
+        if let Some(levels) = &mut self.levels {
+            return levels.take(rows, validity);
+        }
+        validity.append(rows, true);
+        Ok(rows)
+    }
+}
+
+impl Values {
+    /// Appends those of the next values that are wanted, and passes the others.
+    fn append_some<K: Kind>(&mut self, kind: &mut K, keep: &Selection) -> Result<()> {
+        let indices = match self {
+            Values::Plain { bytes, at } => return kind.plain_some(bytes, at, keep),
+            Values::Indices(indices) => indices,
+        };
+        let mut picked = [0; BLOCK];
+        let mut at = 0;
+        while at < keep.rows() {
+            match indices.next((keep.rows() - at).min(BLOCK))? {
+                Run::Repeat { value, count } => {
+                    let wanted = keep.slice(at, count).count();
+                    if wanted > 0 {
+                        kind.repeat(value, wanted)?;
+                    }
+                    at += count;
+                }
+                Run::Packed(block) => {
+                    let part = keep.slice(at, block.len());
+                    for (to, from) in picked.iter_mut().zip(part.indices()) {
+                        *to = block[from];
+                    }
+                    kind.gather(&picked[..part.count()])?;
+                    at += block.len();
+                }
+            }
+        }
+        Ok(())
     }
 }
 

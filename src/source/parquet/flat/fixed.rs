@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::column::{Kind, beyond, short, spread};
 use super::levels::Places;
+use super::selection::Selection;
 use crate::error::Result;
 
 /// A number as it is stored, little-endian.
@@ -16,6 +17,9 @@ pub trait Word: ArrowNativeType + Default {
 
     /// Appends the numbers in `bytes`, which has whole ones.
     fn append(bytes: &[u8], to: &mut Vec<Self>);
+
+    /// Appends those of the numbers in `bytes` that are wanted.
+    fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>);
 }
 
 macro_rules! word {
@@ -26,6 +30,11 @@ macro_rules! word {
             fn append(bytes: &[u8], to: &mut Vec<Self>) {
                 let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
                 to.extend(words.iter().map(|w| <$word>::from_le_bytes(*w)));
+            }
+
+            fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>) {
+                let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
+                to.extend(keep.indices().map(|i| <$word>::from_le_bytes(words[i])));
             }
         }
     };
@@ -66,6 +75,13 @@ impl<W: Word> Kind for Fixed<W> {
             W::append(found, &mut self.out);
         }
         *at = end;
+        Ok(())
+    }
+
+    fn plain_some(&mut self, bytes: &Bytes, at: &mut usize, keep: &Selection) -> Result<()> {
+        let start = *at;
+        self.plain(bytes, at, keep.rows(), false)?;
+        W::append_some(&bytes[start..*at], keep, &mut self.out);
         Ok(())
     }
 

@@ -103,14 +103,48 @@ fn ends() -> Error {
 #[derive(Default)]
 pub struct Validity {
     rows: usize,
-    /// 64 rows a word, the first the lowest bit; empty as long as all are valid.
+    /// A bit for each of the rows; empty as long as all are valid.
+    bits: Bits,
+}
+
+/// Bits, 64 a word, the first the lowest.
+#[derive(Default)]
+pub struct Bits {
     words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    /// Appends the lowest `n` bits of `bits`, 64 at most.
+    #[inline]
+    pub fn push(&mut self, bits: u64, n: usize) {
+        if n == 0 {
+            return;
+        }
+        let (word, used) = (self.len / 64, self.len % 64);
+        let bits = bits & (u64::MAX >> (64 - n));
+        if used == 0 {
+            self.words.push(bits);
+        } else {
+            self.words[word] |= bits << used;
+            if used + n > 64 {
+                self.words.push(bits >> (64 - used));
+            }
+        }
+        self.len += n;
+    }
+
+    /// Hands over what was appended, and begins anew.
+    pub fn finish(&mut self) -> BooleanBuffer {
+        let (words, len) = (std::mem::take(&mut self.words), std::mem::take(&mut self.len));
+        BooleanBuffer::new(Buffer::from_vec(words), 0, len)
+    }
 }
 
 impl Validity {
     /// Appends `count` rows that are all valid or all null.
     pub fn append(&mut self, count: usize, valid: bool) {
-        if count == 0 || (valid && self.words.is_empty()) {
+        if count == 0 || (valid && self.bits.len == 0) {
             self.rows += count;
             return;
         }
@@ -119,14 +153,14 @@ impl Validity {
         let mut left = count;
         while left > 0 {
             let n = left.min(64);
-            self.push(bits, n);
+            self.bits.push(bits, n);
             left -= n;
         }
+        self.rows += count;
     }
 
     /// Appends `count` bits of `bytes` from bit `start` on; how many are set.
     fn append_bits(&mut self, bytes: &[u8], start: usize, count: usize) -> usize {
-        self.start_bits();
         let (mut at, mut left, mut set) = (start, count, 0);
         while left > 0 {
             // eight bytes hold at least 57 bits from any bit of the first one on
@@ -147,27 +181,25 @@ impl Validity {
 
     /// Appends the lowest `n` bits of `bits`, 64 at most.
     #[inline]
-    fn push(&mut self, bits: u64, n: usize) {
-        let (word, used) = (self.rows / 64, self.rows % 64);
-        let bits = bits & (u64::MAX >> (64 - n));
-        if used == 0 {
-            self.words.push(bits);
-        } else {
-            self.words[word] |= bits << used;
-            if used + n > 64 {
-                self.words.push(bits >> (64 - used));
+    pub fn push(&mut self, bits: u64, n: usize) {
+        if self.bits.len == 0 && n > 0 {
+            if bits | (u64::MAX << (n - 1) << 1) == u64::MAX {
+                self.rows += n;
+                return;
             }
+            self.start_bits();
         }
+        self.bits.push(bits, n);
         self.rows += n;
     }
 
     fn start_bits(&mut self) {
-        if self.words.is_empty() {
-            self.words.reserve(self.rows.max(8192).div_ceil(64) + 1);
-            let mut left = std::mem::take(&mut self.rows);
+        if self.bits.len == 0 {
+            self.bits.words.reserve(self.rows.max(8192).div_ceil(64) + 1);
+            let mut left = self.rows;
             while left > 0 {
                 let n = left.min(64);
-                self.push(u64::MAX, n);
+                self.bits.push(u64::MAX, n);
                 left -= n;
             }
         }
@@ -175,7 +207,7 @@ impl Validity {
 
     /// Where the values of the last `count` rows are, if there is a null so far.
     pub fn last(&self, count: usize) -> Option<Places<'_>> {
-        (!self.words.is_empty()).then(|| Places { words: &self.words, first: self.rows - count, rows: count })
+        (self.bits.len > 0).then(|| Places { words: &self.bits.words, first: self.rows - count, rows: count })
     }
 
     /// The rows so far.
@@ -186,12 +218,11 @@ impl Validity {
 
     /// Hands over what was appended, and begins anew.
     pub fn finish(&mut self) -> Option<NullBuffer> {
-        let rows = std::mem::take(&mut self.rows);
-        let words = std::mem::take(&mut self.words);
-        if words.is_empty() {
+        self.rows = 0;
+        if self.bits.len == 0 {
             return None;
         }
-        let nulls = NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(words), 0, rows));
+        let nulls = NullBuffer::new(self.bits.finish());
         (nulls.null_count() > 0).then_some(nulls)
     }
 }
@@ -211,6 +242,17 @@ impl Places<'_> {
     pub fn bit(&self, row: usize) -> usize {
         let at = self.first + row;
         (self.words[at / 64] >> (at % 64) & 1) as usize
+    }
+
+    /// The bits of 64 rows, from row `64 * word` on; what lies behind the last row is undefined.
+    #[inline]
+    pub fn word(&self, word: usize) -> u64 {
+        let at = self.first + word * 64;
+        let (word, shift) = (at / 64, at % 64);
+        if shift == 0 {
+            return self.words[word];
+        }
+        self.words[word] >> shift | self.words.get(word + 1).copied().unwrap_or(0) << (64 - shift)
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `pages` | pages → levels and values, over the crate's page reader |
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
+//! | `selection` | the rows that a predicate left |
 //! | `column` | the loop over pages, for every kind of value |
 //! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
 //!
@@ -22,6 +23,7 @@ mod fixed;
 mod hybrid;
 mod levels;
 mod pages;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -37,23 +39,22 @@ use self::boolean::Booleans;
 use self::column::Flat;
 use self::fixed::Fixed;
 use self::pages::Pages;
+pub use self::selection::Selection;
 use self::text::Text;
 use super::gate::{Gate, PageLease};
 use crate::error::Result;
 
 /// A column of a row group, decoded from front to back.
 pub trait Decode: Send {
-    /// The next `rows` rows; `None` where a page is written in a way that only the crate reads, and then no more.
+    /// Those of the next `rows` rows that `keep` wants, or all; `None` where a page is written in a way that only the
+    /// crate reads, and then no more.
     ///
     /// # Errors
     /// A damaged page, or one that the run has no room for.
-    fn read(&mut self, rows: usize) -> Result<Option<ArrayRef>>;
+    fn read(&mut self, rows: usize, keep: Option<&Selection>) -> Result<Option<ArrayRef>>;
 
-    /// Leaves out `rows` rows; false as `read`'s `None`.
-    ///
-    /// # Errors
-    /// As `read`.
-    fn skip(&mut self, rows: usize) -> Result<bool>;
+    /// Leaves out the next `rows` rows. Done when more is read: pages of nothing else are never decompressed.
+    fn skip(&mut self, rows: usize);
 }
 
 /// A decoder for `column`, announced as `to`; `None` where only the crate has one.

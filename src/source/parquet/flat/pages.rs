@@ -52,6 +52,18 @@ impl Pages {
         Ok(Self { reader: SerializedPageReader::new(Arc::new(gate), column, rows, None)?, nullable })
     }
 
+    /// Passes the next page undecompressed if it is one of at most `most` rows; how many it has.
+    ///
+    /// # Errors
+    /// A damaged header, or a page that the run has no room for.
+    pub fn pass_page(&mut self, most: usize) -> Result<Option<usize>> {
+        let Some(next) = self.reader.peek_next_page()? else { return Ok(None) };
+        let rows = if next.is_dict { None } else { next.num_rows.or(next.num_levels) };
+        let Some(rows) = rows.filter(|rows| *rows <= most) else { return Ok(None) };
+        self.reader.skip_next_page()?;
+        Ok(Some(rows))
+    }
+
     /// The next page; `None` at the end.
     ///
     /// # Errors

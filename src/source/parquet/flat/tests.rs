@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::{cast, concat};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{cast, concat, filter};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -13,6 +13,7 @@ use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 
 use super::super::gate::{Chunk, Gate, PageLease};
+use super::Selection;
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
 use crate::source::read_at::InMemory;
@@ -76,6 +77,17 @@ fn file(column: &ArrayRef, nullable: bool, properties: WriterProperties) -> Vec<
 
 /// The column read in `steps`, over and over; the first rows only passed. `None` where it is the crate's.
 fn decoded(bytes: &[u8], to: &DataType, passed: usize, steps: &[usize]) -> Result<Option<ArrayRef>> {
+    selected(bytes, to, passed, steps, None)
+}
+
+/// The same; where there is a mask of all rows, only those that it keeps.
+fn selected(
+    bytes: &[u8],
+    to: &DataType,
+    passed: usize,
+    steps: &[usize],
+    mask: Option<&BooleanArray>,
+) -> Result<Option<ArrayRef>> {
     let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
     let group = footer.row_group(0);
     let (start, len) = group.column(0).byte_range();
@@ -88,9 +100,7 @@ fn decoded(bytes: &[u8], to: &DataType, passed: usize, steps: &[usize]) -> Resul
     let rows = usize::try_from(group.num_rows()).expect("rows");
     let refused = |e| held.lock().expect("no panic").refused().unwrap_or(e);
     let Some(mut column) = super::open(group.column(0), to, gate, &held, rows)? else { return Ok(None) };
-    if !column.skip(passed).map_err(refused)? {
-        return Ok(None);
-    }
+    column.skip(passed);
     let mut out = Vec::new();
     let mut left = rows - passed;
     for step in steps.iter().cycle() {
@@ -98,11 +108,16 @@ fn decoded(bytes: &[u8], to: &DataType, passed: usize, steps: &[usize]) -> Resul
             break;
         }
         let n = left.min(*step);
-        let Some(array) = column.read(n).map_err(refused)? else { return Ok(None) };
-        array.to_data().validate_full().expect("a sound array");
-        assert_eq!(array.len(), n);
-        out.push(array);
+        let keep = mask.map(|mask| Selection::new(&mask.slice(rows - left, n)));
         left -= n;
+        if keep.as_ref().is_some_and(|keep| keep.count() == 0) {
+            column.skip(n);
+            continue;
+        }
+        let Some(array) = column.read(n, keep.as_ref()).map_err(refused)? else { return Ok(None) };
+        array.to_data().validate_full().expect("a sound array");
+        assert_eq!(array.len(), keep.map_or(n, |keep| keep.count()));
+        out.push(array);
     }
     let parts: Vec<&dyn Array> = out.iter().map(AsRef::as_ref).collect();
     Ok(Some(concat(&parts).expect("one type")))
@@ -157,6 +172,31 @@ fn the_same_as_the_crate_for_every_type_and_encoding() {
                     let what = format!("{to} {distinct} {nulls} {version:?} {passed} {steps:?}");
                     assert_eq!(found.data_type(), &to);
                     assert!(*found == *oracle.slice(passed, ROWS - passed), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_selection_gives_the_rows_that_a_filter_would() {
+    let mut random = Random(2_463_534_242);
+    for to in types() {
+        for (distinct, nulls) in [(3, 0), (200, 3), (1 << 20, 0), (1 << 20, 20)] {
+            let column = values(&mut random, &to, distinct, nulls);
+            let properties = WriterProperties::builder()
+                .set_dictionary_enabled(to != DataType::Boolean && random.next(3) > 0)
+                .set_data_page_size_limit([100, 4000][random.next(2) as usize])
+                .set_write_batch_size([7, 100][random.next(2) as usize]);
+            let bytes = file(&column, nulls > 0, properties.build());
+            for one_in in [2, 10, 900] {
+                // in stretches, so that whole pages and windows are left out too
+                let mask: BooleanArray =
+                    (0..ROWS).map(|i| Some(i / 640 % 3 < 2 && random.next(one_in) == 0 || i == ROWS - 1)).collect();
+                let expected = filter(&column, &mask).expect("a filter");
+                for steps in [&[ROWS][..], &[64, 65, 1], &[1000]] {
+                    let found = selected(&bytes, &to, 0, steps, Some(&mask)).expect("reads").expect("ours");
+                    assert!(*found == *expected, "{to} {distinct} {nulls} {one_in} {steps:?}");
                 }
             }
         }
