@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use arrow::datatypes::DataType;
@@ -40,11 +40,14 @@ pub struct RowGroup {
 
 /// Some columns that are decoded together.
 struct Lane {
+    /// Their positions in the projection.
+    columns: Range<usize>,
     state: Mutex<LaneState>,
     moved: Condvar,
 }
 
 struct LaneState {
+    /// Opened by whoever comes first.
     columns: Vec<ColumnReader>,
     row: u64,
 }
@@ -78,27 +81,24 @@ pub struct Window {
 }
 
 impl RowGroup {
-    /// Opens the decoders; `together` in one lane, for a row group that one worker reads alone.
-    ///
-    /// # Errors
-    /// Pages that are not there, or that the run has no room for.
-    pub fn open(opening: Opening, together: bool) -> Result<Self> {
+    /// Columns in lanes; `together` in as few as can be, for a row group that one worker reads alone. Opens nothing yet.
+    pub fn new(opening: Opening, together: bool) -> Self {
         let mut lanes = Vec::new();
-        let mut columns = Vec::new();
+        let mut first = 0;
         let mut bytes = 0;
         for (i, column) in opening.columns.iter().enumerate() {
             bytes += column.row_bytes(opening.part) * opening.window;
-            columns.push(ColumnReader::open(&opening, i)?);
             let last = i + 1 == opening.columns.len();
             // what the predicates look at comes before the rest
             let last = last || opening.filter.as_ref().is_some_and(|f| f.width() == i + 1);
             if last || (!together && bytes >= WORTH) {
-                let state = Mutex::new(LaneState { columns: std::mem::take(&mut columns), row: opening.start });
-                lanes.push(Lane { state, moved: Condvar::new() });
+                let state = Mutex::new(LaneState { columns: Vec::new(), row: opening.start });
+                lanes.push(Lane { columns: first..i + 1, state, moved: Condvar::new() });
+                first = i + 1;
                 bytes = 0;
             }
         }
-        Ok(Self { opening, lanes, dead: AtomicBool::new(false) })
+        Self { opening, lanes, dead: AtomicBool::new(false) }
     }
 
     /// The columns of the window that begins at `start`, once all earlier windows have passed.
@@ -120,15 +120,9 @@ impl RowGroup {
         let opening = &self.opening;
         let mut columns = Vec::with_capacity(opening.columns.len());
         let mut keep: Option<Selection> = None;
-        for lane in &self.lanes {
-            let mut state = lane.state.lock().unwrap_or_else(PoisonError::into_inner);
-            while state.row != start {
-                if self.dead.load(Ordering::Relaxed) {
-                    return Err(Error::Cancelled);
-                }
-                context.cancel.check()?;
-                state = lane.moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
-            }
+        for (i, lane) in self.lanes.iter().enumerate() {
+            let mut state = self.turn(i, start, rows, context)?;
+            lane.open(&mut state, opening)?;
             for column in &mut state.columns {
                 columns.push(column.read(opening, start, rows, keep.as_ref())?);
             }
@@ -149,6 +143,56 @@ impl RowGroup {
     }
 }
 
+impl RowGroup {
+    /// Lane `lane`, once all windows before the one at `start` have passed it. Until then, pages that will be needed
+    /// further on are read and decompressed: with one page for many windows, most of the work falls to the first.
+    fn turn(&self, lane: usize, start: u64, rows: usize, context: &Context) -> Result<MutexGuard<'_, LaneState>> {
+        let Lane { state, moved, .. } = &self.lanes[lane];
+        loop {
+            if self.dead.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled);
+            }
+            context.cancel.check()?;
+            if let Ok(state) = state.try_lock()
+                && state.row == start
+            {
+                return Ok(state);
+            }
+            if self.lanes[lane + 1..].iter().any(|lane| lane.prepare(&self.opening, start, rows)) {
+                continue;
+            }
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.row == start {
+                return Ok(state);
+            }
+            drop(moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+impl Lane {
+    fn open(&self, state: &mut LaneState, opening: &Opening) -> Result<()> {
+        for column in self.columns.clone().skip(state.columns.len()) {
+            state.columns.push(ColumnReader::open(opening, column)?);
+        }
+        Ok(())
+    }
+
+    /// Reads a page ahead of a window that has not come as far as the one at `start`; false where there is none.
+    fn prepare(&self, opening: &Opening, start: u64, rows: usize) -> bool {
+        // only where there is plenty of room, so that whether a run fits does not depend on who was faster
+        let pool = opening.pages.pool();
+        if pool.limit().is_some_and(|limit| pool.held() > limit / 4) {
+            return false;
+        }
+        let Ok(mut state) = self.state.try_lock() else { return false };
+        // an error in opening meets the window that comes here in its turn
+        state.row < start
+            && self.open(&mut state, opening).is_ok()
+            && state.columns.iter_mut().any(|column| column.prepare(opening, rows))
+    }
+}
+
 /// One column, and whoever decodes it.
 struct ColumnReader {
     /// Its position in the projection.
@@ -157,6 +201,8 @@ struct ColumnReader {
     end: u64,
     pages: Arc<Mutex<PageLease>>,
     decoder: Decoder,
+    /// What went wrong ahead of the window that will meet it.
+    fault: Option<Error>,
 }
 
 enum Decoder {
@@ -190,12 +236,32 @@ impl ColumnReader {
             let reader = by_crate(opening, chosen, &pages, opening.start).map_err(|e| failed(&pages, e, chosen))?;
             Decoder::Crate(Box::new(reader))
         };
-        Ok(Self { column, end: u64::try_from(group.num_rows()).unwrap_or(0), pages, decoder })
+        Ok(Self { column, end: u64::try_from(group.num_rows()).unwrap_or(0), pages, decoder, fault: None })
+    }
+
+    /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.
+    fn prepare(&mut self, opening: &Opening, rows: usize) -> bool {
+        let Decoder::Flat(flat) = &mut self.decoder else { return false };
+        if self.fault.is_some() {
+            return false;
+        }
+        match guarded("page", || flat.prepare(rows)) {
+            Ok(done) => done,
+            Err(e) => {
+                // no room now may be room in its turn
+                let e = failed(&self.pages, e, &opening.columns[self.column]);
+                self.fault = (!matches!(e, Error::MemoryLimit(_))).then_some(e);
+                false
+            }
+        }
     }
 
     /// Those of the `rows` rows from `start` on that `keep` wants, or all; they follow those that were read before.
     /// After the group's last one, nothing may follow.
     fn read(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let chosen = &opening.columns[self.column];
         if let (Decoder::Flat(flat), Some(keep)) = (&mut self.decoder, keep)
             && keep.count() == 0

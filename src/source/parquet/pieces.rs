@@ -117,7 +117,7 @@ impl ParquetPieces {
         if let Some(group) = &shared.group {
             return Ok(group.clone());
         }
-        let group = Arc::new(RowGroup::open(self.opening(place, window, shared.start), false)?);
+        let group = Arc::new(RowGroup::new(self.opening(place, window, shared.start), false));
         shared.group = Some(group.clone());
         Ok(group)
     }
@@ -218,7 +218,7 @@ impl Pieces for ParquetPieces {
             return Ok(Box::new(batches.into_iter().map(Ok)));
         }
         let opening = self.opening(&place, window as usize, place.start);
-        let group = RowGroup::open(opening, true).map_err(|e| self.damaged(e, place.part))?;
+        let group = RowGroup::new(opening, true);
         let end = place.start + place.len;
         let mut row = place.start;
         let context = context.clone();

@@ -83,6 +83,47 @@ fn the_same_rows_for_every_crew_batch_size_and_limit() {
 }
 
 #[test]
+fn a_pushed_predicate_gives_the_rows_that_a_filter_would() {
+    let whole = rows(12_000);
+    for text in [
+        "id >= 4000 and id < 9000",
+        "flag and text = 'text 3'",
+        "code = 'bb' or small is null",
+        "long = '' or real > 3999",
+        "id < 0",
+    ] {
+        let predicate = crate::expr::parse_predicate(text).expect("a predicate");
+        let typed = crate::expr::resolve_predicate(&predicate, &whole.schema()).expect("fits");
+        let keep = crate::expr::mask::mask(&[typed], &whole).expect("evaluates");
+        let expected = arrow::compute::filter_record_batch(&whole, &keep).expect("a filter");
+        for columns in [None, Some(vec!["list".to_owned(), "long".to_owned(), "real".to_owned()])] {
+            let expected = match &columns {
+                None => expected.clone(),
+                Some(_) => expected.project(&[7, 5, 2]).expect("three columns"),
+            };
+            let wish = Pushdown { columns, predicates: vec![predicate.clone()], limit: None };
+            for group in [12_000, 1_001] {
+                let pushed = file(&whole, group).push(&wish).expect("columns that are there");
+                assert_eq!(pushed.exact, [true]);
+                for (threads, batch_size) in [(1, 65_536), (2, 700), (8, 64)] {
+                    let found = read(pushed.source.clone(), set(threads, threads, batch_size, 16 << 20), None);
+                    assert_eq!(found, expected, "{text} {group} {threads} {batch_size}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_predicate_that_can_fail_is_left_to_the_plan() {
+    let predicates = vec![crate::expr::parse_predicate("1000 % id > 3").expect("a predicate")];
+    let wish = Pushdown { predicates, ..Pushdown::default() };
+    let pushed = file(&rows(100), 100).push(&wish).expect("a column that is there");
+    assert_eq!(pushed.exact, [false]);
+    assert_eq!(read(pushed.source, set(1, 0, 100, 4 << 20), None).num_rows(), 100);
+}
+
+#[test]
 fn workers_that_race_for_a_row_group_never_lock_up() {
     // small windows of many small row groups: each race is for who opens one
     let whole = rows(12_000);

@@ -1,5 +1,7 @@
 //! The loop over the pages of a flat column, for every kind of value.
 
+use std::collections::VecDeque;
+
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use bytes::Bytes;
@@ -57,6 +59,8 @@ pub trait Kind: Send {
 pub struct Flat<K> {
     pages: Pages,
     page: Option<Open>,
+    /// What was read ahead.
+    ahead: VecDeque<Page>,
     /// Rows of the row group that are still to come.
     left: usize,
     /// Rows to leave out before the next one is read.
@@ -80,13 +84,13 @@ enum Values {
 impl<K: Kind> Flat<K> {
     /// A column of `kind` with `rows` rows.
     pub fn new(pages: Pages, kind: K, rows: usize) -> Self {
-        Self { pages, page: None, left: rows, behind: 0, validity: Validity::default(), kind }
+        Self { pages, page: None, ahead: VecDeque::new(), left: rows, behind: 0, validity: Validity::default(), kind }
     }
 
     /// The page with the next rows; `None` where only the crate reads it.
     fn page(&mut self) -> Result<Option<&mut Open>> {
         while self.page.as_ref().is_none_or(|page| page.left == 0) {
-            match self.pages.next()? {
+            match self.next_page()? {
                 None => return Err(Error::Format("ends before its row group does".into())),
                 Some(Page::Foreign) => return Ok(None),
                 Some(Page::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
@@ -97,6 +101,10 @@ impl<K: Kind> Flat<K> {
             }
         }
         Ok(self.page.as_mut())
+    }
+
+    fn next_page(&mut self) -> Result<Option<Page>> {
+        if let Some(page) = self.ahead.pop_front() { Ok(Some(page)) } else { self.pages.next() }
     }
 
     fn values(&self, mut bytes: Bytes, encoding: Encoding, rows: usize) -> Result<Option<Values>> {
@@ -182,6 +190,7 @@ impl<K: Kind> Flat<K> {
         while self.behind > 0 {
             let left = self.page.as_ref().map_or(0, |page| page.left);
             if left == 0
+                && self.ahead.is_empty()
                 && let Some(rows) = self.pages.pass_page(self.behind)?
             {
                 self.behind -= rows;
@@ -202,7 +211,7 @@ impl<K: Kind> Flat<K> {
     fn end(&mut self) -> Result<()> {
         let mut more = self.page.take().is_some_and(|page| page.left > 0);
         while !more {
-            match self.pages.next()? {
+            match self.next_page()? {
                 None => return Ok(()),
                 Some(Page::Data { rows, .. }) => more = rows > 0,
                 Some(Page::Dictionary { .. } | Page::Foreign) => more = true,
@@ -244,6 +253,17 @@ impl<K: Kind> Decode for Flat<K> {
         }
         let nulls = self.validity.finish();
         self.kind.finish(nulls).map(Some)
+    }
+
+    fn prepare(&mut self, rows: usize) -> Result<bool> {
+        let there = self.page.as_ref().map_or(0, |page| page.left);
+        if self.behind > 0 || there >= rows.min(self.left) || matches!(self.ahead.back(), Some(Page::Data { .. })) {
+            return Ok(false);
+        }
+        let next = self.pages.next()?;
+        let found = next.is_some();
+        self.ahead.extend(next);
+        Ok(found)
     }
 
     fn skip(&mut self, rows: usize) {

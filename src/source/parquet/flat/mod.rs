@@ -53,6 +53,13 @@ pub trait Decode: Send {
     /// A damaged page, or one that the run has no room for.
     fn read(&mut self, rows: usize, keep: Option<&Selection>) -> Result<Option<ArrayRef>>;
 
+    /// Reads and decompresses the page that the next `rows` rows will ask for, if it is not there yet; false where there
+    /// is nothing to do.
+    ///
+    /// # Errors
+    /// A damaged page, or one that the run has no room for; the latter may be asked for again.
+    fn prepare(&mut self, rows: usize) -> Result<bool>;
+
     /// Leaves out the next `rows` rows. Done when more is read: pages of nothing else are never decompressed.
     fn skip(&mut self, rows: usize);
 }
