@@ -174,7 +174,9 @@ class TestIn:
         pasted = ast.literal_eval(text.partition("; pass schema=")[2])
         assert mapped(*drifting, schema=pasted) == {"x": [1.0, 2.5], "y": ["a", "b"]}
         for odd in ({"x": ["three"]}, {"x": [2.5]}, {"z": [3]}):
-            with pytest.raises(stream.exceptions.SchemaError, match=r"return the columns of its first result each time"):
+            with pytest.raises(
+                stream.exceptions.SchemaError, match=r"return the columns of its first result each time"
+            ):
                 mapped({"x": [1]}, odd, None)
 
     def test_not_arrow_at_all(self):
