@@ -7,10 +7,21 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use parquet::errors::ParquetError;
+
 use crate::error::{Error, Result};
 
 thread_local! {
     static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What the crate says of damaged bytes. Its decompressors report them as I/O errors, which they are not: where the
+/// file could not be read, the gate knows.
+pub fn damaged(error: ParquetError) -> Error {
+    match Error::from(error) {
+        Error::Io { source, .. } => Error::Format(source.to_string()),
+        other => other,
+    }
 }
 
 /// Runs `decode`; a panic within is [`Error::Format`] saying that `what` contradicts itself. What `decode` changed must not be used after an error.

@@ -21,7 +21,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use super::filter::RowFilter;
 use super::flat::{self, Decode, Selection};
 use super::gate::{Chunk, Gate, PageLease};
-use super::guard::guarded;
+use super::guard::{damaged, guarded};
 use super::layout::Column;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
@@ -323,7 +323,7 @@ fn by_crate(
         // otherwise nothing is selected, so that a column with more rows than the group gives itself away
         builder = builder.with_offset(start);
     }
-    guarded("first page", || Ok(builder.build()?))
+    guarded("first page", || builder.build().map_err(damaged))
 }
 
 /// Whether a map within `column` has a null for a key, which a file can say and Arrow cannot.

@@ -9,6 +9,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::super::gate::Gate;
+use super::super::guard::damaged;
 use super::levels::Levels;
 use crate::error::{Error, Result};
 
@@ -49,7 +50,7 @@ impl Pages {
     /// A codec that is not supported, a column outside the file.
     pub fn open(gate: Gate, column: &ColumnChunkMetaData, rows: usize) -> Result<Self> {
         let nullable = column.column_descr().max_def_level() > 0;
-        Ok(Self { reader: SerializedPageReader::new(Arc::new(gate), column, rows, None)?, nullable })
+        Ok(Self { reader: SerializedPageReader::new(Arc::new(gate), column, rows, None).map_err(damaged)?, nullable })
     }
 
     /// Passes the next page undecompressed if it is one of at most `most` rows; how many it has.
@@ -57,10 +58,10 @@ impl Pages {
     /// # Errors
     /// A damaged header, or a page that the run has no room for.
     pub fn pass_page(&mut self, most: usize) -> Result<Option<usize>> {
-        let Some(next) = self.reader.peek_next_page()? else { return Ok(None) };
+        let Some(next) = self.reader.peek_next_page().map_err(damaged)? else { return Ok(None) };
         let rows = if next.is_dict { None } else { next.num_rows.or(next.num_levels) };
         let Some(rows) = rows.filter(|rows| *rows <= most) else { return Ok(None) };
-        self.reader.skip_next_page()?;
+        self.reader.skip_next_page().map_err(damaged)?;
         Ok(Some(rows))
     }
 
@@ -69,7 +70,7 @@ impl Pages {
     /// # Errors
     /// A damaged page, or one that the run has no room for.
     pub fn next(&mut self) -> Result<Option<Page>> {
-        let Some(raw) = self.reader.get_next_page()? else { return Ok(None) };
+        let Some(raw) = self.reader.get_next_page().map_err(damaged)? else { return Ok(None) };
         Ok(Some(match raw {
             Raw::DictionaryPage { buf, num_values, encoding, .. } => match encoding {
                 Encoding::PLAIN | Encoding::PLAIN_DICTIONARY => {
