@@ -111,7 +111,7 @@ impl Hybrid {
 
     fn header(&mut self) -> Result<Left> {
         loop {
-            let head = self.varint()?;
+            let head = run_head(&self.bytes, &mut self.at)?;
             let count = usize::try_from(head >> 1).map_err(|_| ends())?;
             if count == 0 {
                 continue;
@@ -136,19 +136,6 @@ impl Hybrid {
         }
     }
 
-    fn varint(&mut self) -> Result<u64> {
-        let mut out = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or_else(ends)?;
-            self.at += 1;
-            out |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(out);
-            }
-        }
-        Err(Error::Format("a run length that does not end".into()))
-    }
-
     /// Unpacks `n` values, at most a block, into `ready`. All calls but the last of a run take a whole block, so each
     /// begins at a byte's border.
     fn unpack(&mut self, n: usize) -> Result<()> {
@@ -160,6 +147,24 @@ impl Hybrid {
         self.ready = 0..n;
         Ok(())
     }
+}
+
+/// The number at the head of a run, at `at` of `bytes`: its length, doubled, and one more if it is packed.
+///
+/// # Errors
+/// Bytes that end before, or a number beyond five bytes.
+#[inline]
+pub fn run_head(bytes: &[u8], at: &mut usize) -> Result<u64> {
+    let mut out = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.get(*at).ok_or_else(ends)?;
+        *at += 1;
+        out |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(out);
+        }
+    }
+    Err(Error::Format("a run length that does not end".into()))
 }
 
 fn ends() -> Error {

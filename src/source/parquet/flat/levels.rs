@@ -3,6 +3,7 @@
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use bytes::Bytes;
 
+use super::hybrid::run_head;
 use crate::error::{Error, Result};
 
 /// The levels of a page, read once from front to back.
@@ -61,18 +62,7 @@ impl Levels {
 
     #[inline]
     fn header(&mut self) -> Result<Run> {
-        let mut head = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or_else(ends)?;
-            self.at += 1;
-            head |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                break;
-            }
-            if shift == 28 {
-                return Err(Error::Format("definition levels: a run length that does not end".into()));
-            }
-        }
+        let head = run_head(&self.bytes, &mut self.at)?;
         let count = usize::try_from(head >> 1).map_err(|_| ends())?;
         if head & 1 == 1 {
             let (start, left) = (self.at * 8, self.bytes.len() - self.at);
