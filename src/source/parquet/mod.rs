@@ -9,17 +9,20 @@
 //! | `filter` | predicates that the reader applies, before it decodes the rest |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
+//! | `decoder` | one column: ours or the crate's |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
 //! | `gate` | judges and leases each page before the crate reads it |
 //! | `header` | the head of a page header |
 //! | `compact` | the protocol in which headers and footers are written |
 //! | `guard` | a decoder that panics is a damaged file |
 //!
-//! The way of a batch: [`ParquetSource::push`] chooses columns and row groups; `ParquetPieces::next` cuts the next
-//! window; a worker's `open` takes it through the lanes, each of which pulls pages through the gate as it needs them;
-//! text, decoded as views, is copied into the announced layout; the batch goes on with its bytes leased.
+//! The way of a batch: [`ParquetSource::push`] chooses columns, row groups and the predicates that the reader applies;
+//! `ParquetPieces::next` cuts the next window; a worker's `open` takes it through the lanes, each of which pulls pages
+//! through the gate as it needs them. `flat` decodes straight into the announced layout; text from the crate's decoder
+//! comes as views and is copied into it. The batch goes on with its bytes leased.
 
 mod compact;
+mod decoder;
 mod filter;
 mod flat;
 mod gate;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::compute::cast;
 
 use super::ParquetSource;
-use super::lanes::{Opening, RowGroup, Window};
+use super::decoder::Opening;
+use super::lanes::{RowGroup, Window};
 use crate::batch::{bytes_held, bytes_of_rows, slices, with_columns};
 use crate::context::{Context, Counters};
 use crate::error::{Error, Result};

@@ -1,0 +1,216 @@
+//! One column of a row group: ours decodes what is flat, the crate's the rest, also from a page on that ours cannot.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
+use arrow::datatypes::DataType;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type as Physical;
+use parquet::file::metadata::ColumnChunkMetaData;
+
+use super::filter::RowFilter;
+use super::flat::{self, Decode, Selection};
+use super::gate::{Chunk, Gate, PageLease};
+use super::guard::{damaged, guarded};
+use super::layout::Column;
+use crate::error::{Error, Result};
+use crate::memory::Holder;
+use crate::source::read_at::ReadAt;
+
+/// What it takes to open the decoders of a row group.
+pub struct Opening {
+    /// The file.
+    pub at: Arc<dyn ReadAt>,
+    /// Its footer, with the layout that the crate decodes to.
+    pub metadata: ArrowReaderMetadata,
+    /// The columns that are read, in file order.
+    pub columns: Arc<[Column]>,
+    /// The row group.
+    pub part: usize,
+    /// Rows of a window.
+    pub window: usize,
+    /// The row to begin at.
+    pub start: u64,
+    /// Who holds the pages.
+    pub pages: Holder,
+    /// The predicates, which look at the first of the columns.
+    pub filter: Option<Arc<RowFilter>>,
+}
+
+/// One column, and whoever decodes it.
+pub struct ColumnReader {
+    /// Its position in the projection.
+    column: usize,
+    /// Rows of the row group.
+    end: u64,
+    pages: Arc<Mutex<PageLease>>,
+    decoder: Decoder,
+    /// What went wrong ahead of the window that will meet it.
+    fault: Option<Error>,
+}
+
+enum Decoder {
+    Flat(Box<dyn Decode>),
+    /// The crate's, for what the other does not take.
+    Crate(Box<ParquetRecordBatchReader>),
+    /// Nothing is left, or the decoder is in no state that anybody knows.
+    Over,
+}
+
+impl ColumnReader {
+    /// The decoder of column `column` of the projection.
+    ///
+    /// # Errors
+    /// Pages that are not there, or that the run has no room for.
+    pub fn open(opening: &Opening, column: usize) -> Result<Self> {
+        let chosen = &opening.columns[column];
+        let group = opening.metadata.metadata().row_groups().get(opening.part);
+        let group = group.ok_or_else(|| Error::Format("no such row group".into()))?;
+        let held = PageLease::new(opening.pages.empty(), chosen.leaves.clone().map(|leaf| chunk(group.column(leaf))));
+        let pages = Arc::new(Mutex::new(held));
+        let flat = match Range::clone(&chosen.leaves) {
+            Range { start: leaf, end } if leaf + 1 == end => {
+                let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
+                let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+                guarded("first page", || flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows))
+                    .map_err(|e| failed(&pages, e, chosen))?
+            }
+            _ => None,
+        };
+        let decoder = if let Some(mut flat) = flat {
+            flat.skip(usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?);
+            Decoder::Flat(flat)
+        } else {
+            let reader = by_crate(opening, chosen, &pages, opening.start).map_err(|e| failed(&pages, e, chosen))?;
+            Decoder::Crate(Box::new(reader))
+        };
+        Ok(Self { column, end: u64::try_from(group.num_rows()).unwrap_or(0), pages, decoder, fault: None })
+    }
+
+    /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.
+    pub fn prepare(&mut self, opening: &Opening, rows: usize) -> bool {
+        let Decoder::Flat(flat) = &mut self.decoder else { return false };
+        if self.fault.is_some() {
+            return false;
+        }
+        match guarded("page", || flat.prepare(rows)) {
+            Ok(done) => done,
+            Err(e) => {
+                // no room now may be room in its turn
+                let e = failed(&self.pages, e, &opening.columns[self.column]);
+                self.fault = (!matches!(e, Error::MemoryLimit(_))).then_some(e);
+                false
+            }
+        }
+    }
+
+    /// Those of the `rows` rows from `start` on that `keep` wants, or all; they follow those that were read before.
+    /// After the group's last one, nothing may follow.
+    ///
+    /// # Errors
+    /// Damaged pages, also those that were met ahead of time.
+    pub fn read(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let chosen = &opening.columns[self.column];
+        if let (Decoder::Flat(flat), Some(keep)) = (&mut self.decoder, keep)
+            && keep.count() == 0
+        {
+            flat.skip(rows);
+            return Ok(new_empty_array(&chosen.announced));
+        }
+        let out =
+            guarded("page", || self.decode(opening, start, rows, keep)).map_err(|e| failed(&self.pages, e, chosen));
+        if out.is_err() || start + rows as u64 == self.end {
+            self.decoder = Decoder::Over;
+        }
+        out
+    }
+
+    fn decode(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
+        let chosen = &opening.columns[self.column];
+        if let Decoder::Flat(flat) = &mut self.decoder {
+            match flat.read(rows, keep)? {
+                Some(found) => return Ok(found),
+                // a page that only the crate reads: it begins where this window does
+                None => self.decoder = Decoder::Crate(Box::new(by_crate(opening, chosen, &self.pages, start)?)),
+            }
+        }
+        let Decoder::Crate(reader) = &mut self.decoder else { return Err(Error::Cancelled) };
+        let batch = reader.next().transpose()?;
+        let batch = batch.ok_or_else(|| Error::Format("ends before its row group does".into()))?;
+        let [found] = batch.columns() else { return Err(Error::Format("is more than one column".into())) };
+        if found.len() < rows {
+            return Err(Error::Format(format!("expected {rows} more rows, found {}", found.len())));
+        }
+        if found.len() > rows || (start + rows as u64 == self.end && reader.next().transpose()?.is_some()) {
+            return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
+        }
+        if null_keys(found) {
+            return Err(Error::Format("a map has a null key".into()));
+        }
+        Ok(match keep {
+            Some(keep) => arrow::compute::filter(found, &keep.mask())?,
+            None => found.clone(),
+        })
+    }
+}
+
+fn by_crate(
+    opening: &Opening,
+    column: &Column,
+    pages: &Arc<Mutex<PageLease>>,
+    start: u64,
+) -> Result<ParquetRecordBatchReader> {
+    let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
+    let schema = opening.metadata.metadata().file_metadata().schema_descr();
+    let start = usize::try_from(start).map_err(|_| Error::Format("too many rows".into()))?;
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
+        .with_row_groups(vec![opening.part])
+        .with_projection(ProjectionMask::roots(schema, [column.root]))
+        .with_batch_size(opening.window);
+    if start > 0 {
+        // otherwise nothing is selected, so that a column with more rows than the group gives itself away
+        builder = builder.with_offset(start);
+    }
+    guarded("first page", || builder.build().map_err(damaged))
+}
+
+/// Whether a map within `column` has a null for a key, which a file can say and Arrow cannot.
+fn null_keys(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Map(..) => {
+            let map = column.as_map();
+            map.keys().null_count() > 0 || null_keys(map.values())
+        }
+        DataType::Struct(_) => column.as_struct().columns().iter().any(null_keys),
+        DataType::List(_) => null_keys(column.as_list::<i32>().values()),
+        DataType::LargeList(_) => null_keys(column.as_list::<i64>().values()),
+        DataType::FixedSizeList(..) => null_keys(column.as_fixed_size_list().values()),
+        _ => false,
+    }
+}
+
+/// What the footer says of a column chunk's pages.
+fn chunk(column: &ColumnChunkMetaData) -> Chunk {
+    let (start, len) = column.byte_range();
+    let width = match column.column_type() {
+        Physical::BOOLEAN => None,
+        // a length before each value
+        Physical::INT32 | Physical::FLOAT | Physical::BYTE_ARRAY => Some(4),
+        Physical::INT64 | Physical::DOUBLE => Some(8),
+        Physical::INT96 => Some(12),
+        Physical::FIXED_LEN_BYTE_ARRAY => u64::try_from(column.column_descr().type_length()).ok(),
+    };
+    let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+    Chunk { start, end: start.saturating_add(len), uncompressed, width }
+}
+
+/// What went wrong in `column`: why the gate was shut, if it was, else `error`.
+fn failed(pages: &Mutex<PageLease>, error: Error, column: &Column) -> Error {
+    let refused = pages.lock().unwrap_or_else(PoisonError::into_inner).refused();
+    refused.unwrap_or(error).context(format!("column `{}`", column.name))
+}
