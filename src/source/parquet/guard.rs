@@ -1,7 +1,7 @@
 //! A decoder that panics is a damaged file.
 //!
-//! The crate asserts what a hostile page or footer can break. Nothing of its state is used again after that, so the panic is
-//! taken as what it means, and nothing is printed about it.
+//! The crate asserts what a hostile page or footer can break. Nothing of its state is used again after that, so the
+//! panic is taken as what it means, and nothing is printed about it.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -24,7 +24,8 @@ pub fn damaged(error: ParquetError) -> Error {
     }
 }
 
-/// Runs `decode`; a panic within is [`Error::Format`] saying that `what` contradicts itself. What `decode` changed must not be used after an error.
+/// Runs `decode`; a panic within is [`Error::Format`] saying that `what` contradicts itself. What `decode` changed must
+/// not be used after an error.
 ///
 /// # Errors
 /// Those of `decode`, and the one above.

@@ -195,7 +195,7 @@ impl Pieces for ParquetPieces {
             cursor.row += len;
             cursor.left = cursor.left.saturating_sub(len);
             let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part as usize)).sum();
-            // text is decoded as views first, then copied once
+            // the crate's text comes as views and is copied; a filter copies what is left of the columns it looks at
             let need = row.saturating_mul(window.min(len) as usize).saturating_mul(2);
             return Ok(Some(Piece { place, need, raw: None }));
         }
