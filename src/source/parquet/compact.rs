@@ -37,6 +37,11 @@ impl<'a> Fields<'a> {
         self.bytes = inner.bytes;
     }
 
+    /// Bytes that are still to come.
+    pub fn left(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The type and id of the next field.
     pub fn next(&mut self) -> Option<(u8, i64)> {
         let head = self.byte()?;
