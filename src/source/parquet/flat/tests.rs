@@ -213,6 +213,21 @@ fn other_encodings_are_left_to_the_crate() {
 }
 
 #[test]
+fn halves_of_a_character_are_no_text_wherever_they_meet() {
+    for (first, second) in [(&b"\xC3"[..], &b"\xA9"[..]), (b"ab\xC3", b"x"), (b"", b"\xA9")] {
+        for dictionary in [false, true] {
+            let values =
+                arrow::array::BinaryArray::from_iter_values([b"a", first, second, b"z"].into_iter().cycle().take(80));
+            let properties = WriterProperties::builder().set_dictionary_enabled(dictionary).build();
+            let bytes = file(&(Arc::new(values) as ArrayRef), true, properties);
+            let e = decoded(&bytes, &DataType::Utf8, 0, &[10]).expect_err("not text");
+            assert!(matches!(&e, Error::Format(what) if what.contains("UTF-8")), "{e:?}");
+            assert!(decoded(&bytes, &DataType::Binary, 0, &[10]).expect("bytes").is_some());
+        }
+    }
+}
+
+#[test]
 fn a_flipped_bit_is_an_error_or_another_value_never_a_panic() {
     let mut random = Random(1_234_567);
     for (k, to) in [DataType::Int32, DataType::Boolean, DataType::Utf8].into_iter().cycle().take(9).enumerate() {

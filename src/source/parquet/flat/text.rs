@@ -11,6 +11,7 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 
 use super::column::{Kind, beyond, short, spread};
+use super::hybrid::BLOCK;
 use super::levels::Places;
 use crate::error::{Error, Result};
 use crate::memory::Lease;
@@ -91,15 +92,19 @@ impl Text {
 
     /// The values at `indices`, at most `N` bytes each: copied with their padding, over which the next one goes.
     fn padded<const N: usize>(&mut self, indices: impl ExactSizeIterator<Item = usize>) -> Result<()> {
-        self.grow(indices.len() * N)?;
+        let room = indices.len() * N;
+        self.grow(room)?;
         let Self { dictionary, ends, bytes, .. } = self;
         let (padded, lengths) = (dictionary.padded.as_chunks::<N>().0, dictionary.lengths.as_slice());
+        let first = bytes.len();
+        bytes.resize(first + room, 0);
+        let (into, mut at) = (&mut bytes[first..], 0);
         ends.extend(indices.map(|index| {
-            let end = bytes.len() + usize::from(lengths[index]);
-            bytes.extend_from_slice(&padded[index]);
-            bytes.truncate(end);
-            ended(end)
+            into[at..at + N].copy_from_slice(&padded[index]);
+            at += usize::from(lengths[index]);
+            ended(first + at)
         }));
+        bytes.truncate(first + at);
         Ok(())
     }
 
@@ -125,6 +130,18 @@ impl Text {
         Ok(())
     }
 
+    /// Whether the values from `first` on, which were not looked at before, are text, each of them.
+    fn check_text(&self, first: usize) -> Result<()> {
+        let ends = &self.ends[first - 1..];
+        if !self.utf8 || ends.len() == 1 {
+            return Ok(());
+        }
+        let bytes = &self.bytes[place(ends[0])..];
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| not_text(bytes))?;
+        let whole = ends.iter().all(|end| text.is_char_boundary(place(*end) - place(ends[0])));
+        if whole { Ok(()) } else { Err(Error::Format("expected text in UTF-8, found parts of characters".into())) }
+    }
+
     fn check(&self, highest: u32) -> Result<()> {
         let known = self.dictionary.places.len();
         if (highest as usize) < known { Ok(()) } else { Err(beyond(highest, known)) }
@@ -141,7 +158,7 @@ impl Kind for Text {
         let mut at = 0;
         for _ in 0..count {
             let (start, end) = value(&bytes, at)?;
-            if self.utf8 && std::str::from_utf8(&bytes[start..end]).is_err() {
+            if self.utf8 && simdutf8::basic::from_utf8(&bytes[start..end]).is_err() {
                 return Err(not_text(&bytes[start..end]));
             }
             places.push((position(start)?, position(end)?));
@@ -183,13 +200,14 @@ impl Kind for Text {
         }
         if keep {
             self.grow(total)?;
-            let mut from = *at;
+            let (mut from, first) = (*at, self.ends.len());
             for _ in 0..count {
                 let (start, stop) = value(bytes, from)?;
                 self.bytes.extend_from_slice(&bytes[start..stop]);
                 self.end();
                 from = stop;
             }
+            self.check_text(first)?;
         }
         *at = end;
         Ok(())
@@ -197,7 +215,14 @@ impl Kind for Text {
 
     fn repeat(&mut self, index: u32, count: usize) -> Result<()> {
         self.check(index)?;
-        self.values(std::iter::repeat_n(index as usize, count))
+        // a block at a time, as the room for one is made for the longest value
+        let mut left = count;
+        while left > 0 {
+            let n = left.min(BLOCK);
+            self.values(std::iter::repeat_n(index as usize, n))?;
+            left -= n;
+        }
+        Ok(())
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
@@ -218,11 +243,13 @@ impl Kind for Text {
             bytes.shrink_to_fit();
         }
         self.lease.resize(self.dictionary_bytes)?;
-        let (ends, bytes) = (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes));
+        // SAFETY: `ends` begins with 0, and each end that was pushed is that of `bytes` then, which only grow in between;
+        // `spread` repeats ends and keeps their order. Nothing is larger than `i32::MAX` (`Text::grow`).
+        let ends = unsafe { OffsetBuffer::new_unchecked(ends.into()) };
+        let bytes = Buffer::from_vec(bytes);
         if self.utf8 {
-            let array = StringArray::try_new(ends, bytes, nulls)
-                .map_err(|_| Error::Format("expected text in UTF-8, found other bytes".into()))?;
-            return Ok(Arc::new(array));
+            // SAFETY: every value is text: those of a dictionary were looked at when it came, others by `check_text`.
+            return Ok(Arc::new(unsafe { StringArray::new_unchecked(ends, bytes, nulls) }));
         }
         Ok(Arc::new(BinaryArray::try_new(ends, bytes, nulls)?))
     }
@@ -233,6 +260,13 @@ impl Kind for Text {
 #[inline]
 fn ended(at: usize) -> i32 {
     at as i32
+}
+
+/// An offset as a place.
+#[expect(clippy::cast_sign_loss, reason = "none is negative")]
+#[inline]
+fn place(end: i32) -> usize {
+    end as usize
 }
 
 /// The place of the PLAIN value that begins at `at`: four bytes of length, then so many bytes.
