@@ -181,8 +181,21 @@ where
     // `a != a` finds NaN in both widths
     #[allow(clippy::eq_op)]
     let nan = |v: T::Native| v != v;
-    let lt = move |a: T::Native, b: T::Native| a < b || (!nan(a) && nan(b));
-    let eq = move |a: T::Native, b: T::Native| a == b || (nan(a) && nan(b));
+    let constant = |v: &Value| v.is_one() && v.array().as_primitive::<T>().iter().flatten().all(|v| !nan(v));
+    if constant(right) {
+        // beside a number, one comparison does
+        #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is greater than any number")]
+        return match op {
+            Operator::Lt => pairs::<T>(left, right, |a, b| a < b),
+            Operator::Gt => pairs::<T>(left, right, |a, b| !(a <= b)),
+            Operator::LtEq => pairs::<T>(left, right, |a, b| a <= b),
+            Operator::GtEq => pairs::<T>(left, right, |a, b| !(a < b)),
+            Operator::NotEq => pairs::<T>(left, right, |a, b| a != b),
+            _ => pairs::<T>(left, right, |a, b| a == b),
+        };
+    }
+    let lt = move |a: T::Native, b: T::Native| (a < b) | (!nan(a) & nan(b));
+    let eq = move |a: T::Native, b: T::Native| (a == b) | (nan(a) & nan(b));
     match op {
         Operator::Lt => pairs::<T>(left, right, lt),
         Operator::Gt => pairs::<T>(left, right, move |a, b| lt(b, a)),
@@ -201,26 +214,30 @@ fn pairs<T: ArrowPrimitiveType>(left: &Value, right: &Value, f: impl Fn(T::Nativ
     match (one(left, l), one(right, r)) {
         (_, Some(None)) if !left.is_one() => BooleanArray::new_null(l.len()),
         (Some(None), _) => BooleanArray::new_null(r.len()),
-        (None, Some(Some(b))) => {
-            let values = l.values();
-            let bits = BooleanBuffer::collect_bool(values.len(), |i| values.get(i).is_some_and(|a| f(*a, b)));
-            BooleanArray::new(bits, l.nulls().cloned())
-        }
-        (Some(Some(a)), None) => {
-            let values = r.values();
-            let bits = BooleanBuffer::collect_bool(values.len(), |i| values.get(i).is_some_and(|b| f(a, *b)));
-            BooleanArray::new(bits, r.nulls().cloned())
-        }
+        (None, Some(Some(b))) => BooleanArray::new(flags(l.values(), |a| f(*a, b)), l.nulls().cloned()),
+        (Some(Some(a)), None) => BooleanArray::new(flags(r.values(), |b| f(a, *b)), r.nulls().cloned()),
         _ => {
-            let (a, b) = (l.values(), r.values());
-            let len = a.len().min(b.len());
-            let bits = BooleanBuffer::collect_bool(len, |i| match (a.get(i), b.get(i)) {
-                (Some(a), Some(b)) => f(*a, *b),
-                _ => false,
-            });
-            BooleanArray::new(bits, NullBuffer::union(l.nulls(), r.nulls()))
+            let both: Vec<_> = l.values().iter().copied().zip(r.values().iter().copied()).collect();
+            BooleanArray::new(flags(&both, |(a, b)| f(*a, *b)), NullBuffer::union(l.nulls(), r.nulls()))
         }
     }
+}
+
+/// `f` of each value, as bits. First a byte each, in a loop without branches, then eight bytes are packed by one
+/// multiplication: the bit of byte i lands at 56 + i.
+fn flags<V>(values: &[V], f: impl Fn(&V) -> bool) -> BooleanBuffer {
+    let mut words: Vec<u64> = Vec::with_capacity(values.len().div_ceil(64));
+    for some in values.chunks(64) {
+        let mut bytes = [0_u8; 64];
+        for (byte, value) in bytes.iter_mut().zip(some) {
+            *byte = u8::from(f(value));
+        }
+        let eights = bytes.as_chunks::<8>().0.iter().enumerate();
+        words.push(eights.fold(0, |word, (i, eight)| {
+            word | u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56 << (8 * i)
+        }));
+    }
+    BooleanBuffer::new(words.into(), 0, values.len())
 }
 
 /// Nanoseconds that one unit of a temporal type is worth.

@@ -333,18 +333,15 @@ impl Values {
         while at < keep.rows() {
             match indices.next((keep.rows() - at).min(BLOCK))? {
                 Run::Repeat { value, count } => {
-                    let wanted = keep.slice(at, count).count();
+                    let wanted = keep.count_in(at, count);
                     if wanted > 0 {
                         kind.repeat(value, wanted)?;
                     }
                     at += count;
                 }
                 Run::Packed(block) => {
-                    let part = keep.slice(at, block.len());
-                    for (to, from) in picked.iter_mut().zip(part.indices()) {
-                        *to = block[from];
-                    }
-                    kind.gather(&picked[..part.count()])?;
+                    let wanted = keep.pick(at, block, &mut picked);
+                    kind.gather(&picked[..wanted])?;
                     at += block.len();
                 }
             }

@@ -6,6 +6,7 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use bytes::Bytes;
 
 use super::column::{Kind, beyond, short, spread};
+use super::hybrid::BLOCK;
 use super::levels::Places;
 use super::selection::Selection;
 use crate::error::Result;
@@ -34,7 +35,11 @@ macro_rules! word {
 
             fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>) {
                 let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
-                to.extend(keep.indices().map(|i| <$word>::from_le_bytes(words[i])));
+                let mut picked = [[0; size_of::<$word>()]; BLOCK];
+                for (block, start) in words.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+                    let wanted = keep.pick(start, block, &mut picked);
+                    to.extend(picked[..wanted].iter().map(|w| <$word>::from_le_bytes(*w)));
+                }
             }
         }
     };

@@ -124,9 +124,14 @@ impl Bits {
         self.len += n;
     }
 
+    /// Hands over the words, and how many bits of them count; begins anew.
+    pub fn take(&mut self) -> (Vec<u64>, usize) {
+        (std::mem::take(&mut self.words), std::mem::take(&mut self.len))
+    }
+
     /// Hands over what was appended, and begins anew.
     pub fn finish(&mut self) -> BooleanBuffer {
-        let (words, len) = (std::mem::take(&mut self.words), std::mem::take(&mut self.len));
+        let (words, len) = self.take();
         BooleanBuffer::new(Buffer::from_vec(words), 0, len)
     }
 }
