@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The files that may say `unsafe`, each use with its invariant: the Arrow C interface, the allocator, `poll(2)`,
-/// `tracemalloc`, text that was proven to be text a value at a time.
+/// `tracemalloc`, text that was proven to be text a value at a time, SIMD.
 const UNSAFE: &[&str] =
     &["alloc.rs", "py/arrow.rs", "py/arrow_schema.rs", "py/traced.rs", "source/live.rs", "source/parquet/flat/text.rs"];
 

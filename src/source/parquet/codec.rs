@@ -4,7 +4,7 @@
 //! zstd context takes about 160 KiB), so they lie on a desk of the run: who decompresses a page takes a set, and puts it
 //! back. There are never more sets than workers.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::sync::{Mutex, PoisonError};
 
 use parquet::basic::Compression;
@@ -97,12 +97,24 @@ impl Desk {
 }
 
 impl Tools {
-    /// Decompresses the first `len` bytes of `stored`, from `at` on, into all of `to`.
+    /// Decompresses the first `len` bytes of `stored`, from `at` on, to as many bytes as `to` then has, `whole`; it has `at`
+    /// of them already.
     ///
     /// # Errors
-    /// [`Error::Format`] for bytes that are no such thing, or that give more or fewer bytes than `to` has.
-    pub fn decompress(&mut self, codec: Codec, at: usize, len: usize, to: &mut [u8]) -> Result<()> {
+    /// [`Error::Format`] for bytes that are no such thing, or that give more or fewer bytes.
+    pub fn decompress(&mut self, codec: Codec, at: usize, len: usize, to: &mut Vec<u8>, whole: usize) -> Result<()> {
         let from = self.stored.get(at..len).ok_or_else(|| Error::Format("a page is shorter than its levels".into()))?;
+        if let (Codec::Zstd, Some((context, _))) = (codec, &mut self.zstd) {
+            // zstd asks for room, not for bytes: none is cleared before it is written
+            to.truncate(at);
+            to.reserve_exact(whole - at);
+            let mut into = Cursor::new(to);
+            into.set_position(at as u64);
+            let found = context.decompress_to_buffer(from, &mut into).map_err(damaged)?;
+            return sized(at + found, whole);
+        }
+        to.resize(whole, 0);
+        let to = &mut to[at..];
         let expected = to.len();
         let found = match codec {
             Codec::Plain if from.len() == expected => {
@@ -119,16 +131,17 @@ impl Tools {
             Codec::Brotli => fill(brotli::Decompressor::new(from, 4096), to)?,
             Codec::Lz4 => lz4(from, to)?,
             Codec::Lz4Raw => lz4_flex::block::decompress_into(from, to).map_err(damaged)?,
-            Codec::Zstd => match &mut self.zstd {
-                Some((context, _)) => context.decompress_to_buffer(from, to).map_err(damaged)?,
-                None => return Err(Error::Format("no context for zstd".into())),
-            },
+            Codec::Zstd => return Err(Error::Format("no context for zstd".into())),
         };
-        if found != expected {
-            return Err(Error::Format(format!("a page of {expected} bytes announced, found {found}")));
-        }
-        Ok(())
+        sized(found, expected)
     }
+}
+
+fn sized(found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Format(format!("a page of {expected} bytes announced, found {found}")))
 }
 
 /// What a decompressor says of bytes that it cannot read: nothing was read from a file here.
@@ -236,8 +249,8 @@ mod tests {
                 let read = |stored: &[u8], size: usize| {
                     desk.with(codec, |tools| {
                         tools.stored = stored.to_vec();
-                        let mut out = vec![7; size];
-                        tools.decompress(codec, 0, stored.len(), &mut out).map(|()| out)
+                        let mut out = vec![7; 40];
+                        tools.decompress(codec, 0, stored.len(), &mut out, size).map(|()| out)
                     })
                 };
                 assert_eq!(read(&stored, text.len()).expect("reads"), text, "{codec:?}");

@@ -301,19 +301,22 @@ impl Pages {
     fn decompress(&mut self, head: &PageHead, tools: &mut Tools) -> Result<Bytes> {
         self.check(head, &tools.stored)?;
         let mut body = std::mem::take(&mut self.spare);
-        body.resize(head.whole, 0);
         // the levels of a v2 page are not compressed
         let levels = match head.kind {
             Kind::DataV2 { definition, repetition, .. } => definition + repetition,
             _ => 0,
         };
-        body[..levels].copy_from_slice(&tools.stored[..levels]);
-        // a page of nothing but nulls may have no values at all
+        if levels > 0 {
+            body.resize(levels, 0);
+            body.copy_from_slice(&tools.stored[..levels]);
+        }
         if head.whole > levels {
             tools
-                .decompress(self.chunk.codec, levels, head.stored, &mut body[levels..])
+                .decompress(self.chunk.codec, levels, head.stored, &mut body, head.whole)
                 .map_err(|e| e.context(format!("page at byte {}", self.offset)))?;
         }
+        // a page of nothing but nulls may have no values at all
+        body.truncate(head.whole);
         Ok(body.into())
     }
 }

@@ -19,6 +19,9 @@ pub trait Word: ArrowNativeType + Default {
     /// Appends the numbers in `bytes`, which has whole ones.
     fn append(bytes: &[u8], to: &mut Vec<Self>);
 
+    /// Appends the numbers at `indices`, which `bytes` have.
+    fn gather(bytes: &[u8], indices: &[u32], to: &mut Vec<Self>);
+
     /// Appends those of the numbers in `bytes` that are wanted.
     fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>);
 }
@@ -31,6 +34,11 @@ macro_rules! word {
             fn append(bytes: &[u8], to: &mut Vec<Self>) {
                 let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
                 to.extend(words.iter().map(|w| <$word>::from_le_bytes(*w)));
+            }
+
+            fn gather(bytes: &[u8], indices: &[u32], to: &mut Vec<Self>) {
+                let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
+                to.extend(indices.iter().map(|i| <$word>::from_le_bytes(words[*i as usize])));
             }
 
             fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>) {
@@ -47,43 +55,46 @@ macro_rules! word {
 word!(u32);
 word!(u64);
 
-/// A dictionary of at most so many values is padded to one of these sizes, so that a masked index needs no check.
-const SMALL: usize = 1 << 8;
-const MIDDLE: usize = 1 << 12;
-const LARGE: usize = 1 << 16;
+/// A dictionary of no more values than this is copied and padded to it, so that a masked index needs no check; the values
+/// of a larger one stay in their page.
+const SMALL: usize = 256;
 
 /// Values of one column.
 pub struct Fixed<W> {
     to: DataType,
-    /// The dictionary's values, padded with zeros to a size that `gather` knows, where there is one.
-    dictionary: Vec<W>,
-    /// How many values it really has.
-    count: usize,
+    dictionary: Dictionary<W>,
     out: Vec<W>,
+}
+
+/// The values that indices speak of.
+struct Dictionary<W> {
+    /// How many there are.
+    count: usize,
+    /// They themselves and zeros behind them, where they are few.
+    small: Box<[W]>,
+    /// Their page.
+    bytes: Bytes,
 }
 
 impl<W: Word> Fixed<W> {
     /// Values that are announced as `to`, whose native type is as wide as `W`.
     pub fn new(to: &DataType) -> Self {
-        Self { to: to.clone(), dictionary: Vec::new(), count: 0, out: Vec::new() }
-    }
-}
-
-/// Appends the values at `indices` of a dictionary of just `N`, a power of two.
-fn masked<W: Word, const N: usize>(dictionary: &[W], indices: &[u32], out: &mut Vec<W>) {
-    if let Some(dictionary) = dictionary.first_chunk::<N>() {
-        out.extend(indices.iter().map(|i| dictionary[*i as usize & (N - 1)]));
+        let dictionary = Dictionary { count: 0, small: Box::default(), bytes: Bytes::new() };
+        Self { to: to.clone(), dictionary, out: Vec::new() }
     }
 }
 
 impl<W: Word> Kind for Fixed<W> {
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
-        let bytes = count.checked_mul(W::BYTES).and_then(|len| bytes.get(..len)).ok_or_else(short)?;
-        let padded = [SMALL, MIDDLE, LARGE].into_iter().find(|n| count <= *n).unwrap_or(count);
-        self.dictionary = Vec::with_capacity(padded);
-        W::append(bytes, &mut self.dictionary);
-        self.dictionary.resize(padded, W::default());
-        self.count = count;
+        let known = count.checked_mul(W::BYTES).and_then(|len| bytes.get(..len)).ok_or_else(short)?;
+        let mut small = Vec::new();
+        if count <= SMALL {
+            small.reserve_exact(SMALL);
+            W::append(known, &mut small);
+            small.resize(SMALL, W::default());
+        }
+        let bytes = if count <= SMALL { Bytes::new() } else { bytes };
+        self.dictionary = Dictionary { count, small: small.into(), bytes };
         Ok(())
     }
 
@@ -109,23 +120,23 @@ impl<W: Word> Kind for Fixed<W> {
     }
 
     fn repeat(&mut self, index: u32, count: usize) -> Result<()> {
-        let known = self.dictionary.get(..self.count).unwrap_or_default();
-        let value = *known.get(index as usize).ok_or_else(|| beyond(index, self.count))?;
-        self.out.resize(self.out.len() + count, value);
+        self.gather(&[index])?;
+        if let Some(value) = self.out.pop() {
+            self.out.resize(self.out.len() + count, value);
+        }
         Ok(())
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
+        let Dictionary { count, small, bytes } = &self.dictionary;
         let highest = indices.iter().copied().max().unwrap_or(0);
-        if highest as usize >= self.count {
-            return Err(beyond(highest, self.count));
+        if highest as usize >= *count {
+            return Err(beyond(highest, *count));
         }
-        let dictionary = self.dictionary.as_slice();
-        match self.dictionary.len() {
-            SMALL => masked::<W, SMALL>(dictionary, indices, &mut self.out),
-            MIDDLE => masked::<W, MIDDLE>(dictionary, indices, &mut self.out),
-            LARGE => masked::<W, LARGE>(dictionary, indices, &mut self.out),
-            _ => self.out.extend(indices.iter().map(|i| dictionary[*i as usize])),
+        if let Some(small) = small.first_chunk::<SMALL>() {
+            self.out.extend(indices.iter().map(|i| small[*i as usize & (SMALL - 1)]));
+        } else {
+            W::gather(bytes, indices, &mut self.out);
         }
         Ok(())
     }

@@ -1,15 +1,19 @@
 //! The hybrid of run lengths and bit packing that levels, dictionary indices and booleans are written in.
 //!
 //! A run is either one value repeated, or groups of eight values of `width` bits each, the lowest bits first (Parquet
-//! format, `Encodings.md`, "Run Length Encoding / Bit-Packing Hybrid"). A packed run is unpacked 32 values at a time
-//! by code made for its width, into a block that stays in the first-level cache.
+//! format, `Encodings.md`, "Run Length Encoding / Bit-Packing Hybrid"). A packed run is unpacked
+//! into a block that stays in the first-level cache.
 
 use bytes::Bytes;
 
+use super::unpack::{GROUP, unpack};
 use crate::error::{Error, Result};
 
 /// Values that are unpacked at a time.
 pub const BLOCK: usize = 1024;
+/// A run of one value that is at least so long is handed out as such; shorter ones are written out among the others, as
+/// what follows costs more for each run than for each value.
+const LONG: usize = 128;
 
 /// Values of one width, read once from front to back. Holds the page and a block of unpacked values.
 pub struct Hybrid {
@@ -17,7 +21,8 @@ pub struct Hybrid {
     at: usize,
     width: u8,
     run: Left,
-    block: Box<[u32; BLOCK]>,
+    /// A block, and room for the values that are unpacked behind its last one.
+    block: Box<[u32; BLOCK + GROUP]>,
     /// What of `block` was not handed out yet.
     ready: std::ops::Range<usize>,
 }
@@ -52,7 +57,7 @@ impl Hybrid {
             return Err(Error::Format(format!("values of {width} bits announced, expected at most 32")));
         }
         let run = Left::Packed { count: 0 };
-        Ok(Self { bytes, at: 0, width, run, block: Box::new([0; BLOCK]), ready: 0..0 })
+        Ok(Self { bytes, at: 0, width, run, block: Box::new([0; BLOCK + GROUP]), ready: 0..0 })
     }
 
     /// The next values, at least one and at most `most`.
@@ -62,26 +67,60 @@ impl Hybrid {
     #[inline]
     pub fn next(&mut self, most: usize) -> Result<Run<'_>> {
         if self.ready.is_empty() {
-            if let Left::Repeat { count: 0, .. } | Left::Packed { count: 0 } = self.run {
-                self.run = self.header()?;
-            }
+            self.refresh()?;
             match &mut self.run {
-                Left::Repeat { value, count } => {
+                Left::Repeat { value, count } if *count >= LONG || self.width == 0 => {
                     let taken = (*count).min(most);
                     *count -= taken;
                     return Ok(Run::Repeat { value: *value, count: taken });
                 }
-                Left::Packed { count } => {
-                    let n = (*count).min(BLOCK);
-                    *count -= n;
-                    self.unpack(n)?;
-                }
+                _ => self.fill(),
             }
         }
         let start = self.ready.start;
         let end = self.ready.end.min(start + most);
         self.ready.start = end;
         Ok(Run::Packed(&self.block[start..end]))
+    }
+
+    /// Makes sure that the current run has a value left.
+    fn refresh(&mut self) -> Result<()> {
+        if let Left::Repeat { count: 0, .. } | Left::Packed { count: 0 } = self.run {
+            let before = self.at;
+            self.run = self.header().inspect_err(|_| self.at = before)?;
+        }
+        Ok(())
+    }
+
+    /// Fills the block with what comes next, up to a long run. The page may end: that is told once what there is was
+    /// handed out.
+    fn fill(&mut self) {
+        let mut filled = 0;
+        while filled < BLOCK && self.refresh().is_ok() {
+            let room = BLOCK - filled;
+            match &mut self.run {
+                Left::Repeat { count, .. } if *count >= LONG && filled > 0 => break,
+                Left::Repeat { value, count } => {
+                    let n = (*count).min(room);
+                    self.block[filled..filled + n].fill(*value);
+                    *count -= n;
+                    filled += n;
+                }
+                Left::Packed { count } => {
+                    // whole groups, so that the next ones begin at a byte's border
+                    let n = (*count).min(room / GROUP * GROUP);
+                    if n == 0 {
+                        break;
+                    }
+                    *count -= n;
+                    let rest = self.bytes.get(self.at..).unwrap_or_default();
+                    unpack(self.width, rest, &mut self.block[filled..filled + n.next_multiple_of(GROUP)]);
+                    self.at += (n * usize::from(self.width)).div_ceil(8).min(rest.len());
+                    filled += n;
+                }
+            }
+        }
+        self.ready = 0..filled;
     }
 
     /// Leaves out `count` values.
@@ -135,18 +174,6 @@ impl Hybrid {
             return Ok(Left::Packed { count });
         }
     }
-
-    /// Unpacks `n` values, at most a block, into `ready`. All calls but the last of a run take a whole block, so each
-    /// begins at a byte's border.
-    fn unpack(&mut self, n: usize) -> Result<()> {
-        let width = usize::from(self.width);
-        let rest = self.bytes.get(self.at..).ok_or_else(ends)?;
-        let rest = &rest[..rest.len().min((n * width).div_ceil(8))];
-        unpack(self.width, rest, &mut self.block[..n.next_multiple_of(32)]);
-        self.at += rest.len();
-        self.ready = 0..n;
-        Ok(())
-    }
 }
 
 /// The number at the head of a run, at `at` of `bytes`: its length, doubled, and one more if it is packed.
@@ -169,53 +196,6 @@ pub fn run_head(bytes: &[u8], at: &mut usize) -> Result<u64> {
 
 fn ends() -> Error {
     Error::Format("a page ends before its last value".into())
-}
-
-/// Unpacks `bytes` into `out`, whose length is a multiple of 32; bytes that are missing count as zero.
-fn unpack(width: u8, bytes: &[u8], out: &mut [u32]) {
-    macro_rules! by_width {
-        ($($w:literal)*) => {
-            match width {
-                $($w => unpack_as::<$w>(bytes, out),)*
-                _ => out.fill(0),
-            }
-        };
-    }
-    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
-}
-
-fn unpack_as<const W: usize>(bytes: &[u8], out: &mut [u32]) {
-    let mut bytes = bytes.chunks_exact(4 * W);
-    let mut out = out.as_chunks_mut::<32>().0.iter_mut();
-    // in this order: `zip` asks the first one first, and what it then took of it would be lost
-    for (bytes, out) in bytes.by_ref().zip(out.by_ref()) {
-        unpack_32::<W>(bytes, out);
-    }
-    if let Some(out) = out.next() {
-        let mut last = [0; 128];
-        last[..bytes.remainder().len()].copy_from_slice(bytes.remainder());
-        unpack_32::<W>(&last[..4 * W], out);
-    }
-}
-
-#[inline(always)]
-fn unpack_32<const W: usize>(bytes: &[u8], out: &mut [u32; 32]) {
-    let words = bytes.as_chunks::<4>().0;
-    let words = &words[..W];
-    let mask = u32::MAX >> (32 - W);
-    macro_rules! value {
-        ($($i:literal)*) => {
-            $({
-                let (word, shift) = ($i * W / 32, $i * W % 32);
-                let mut value = u32::from_le_bytes(words[word]) >> shift;
-                if shift + W > 32 {
-                    value |= u32::from_le_bytes(words[word + 1]) << (32 - shift);
-                }
-                out[$i] = value & mask;
-            })*
-        };
-    }
-    value!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 }
 
 #[cfg(test)]
@@ -265,9 +245,17 @@ mod tests {
         for width in 0..=32_u8 {
             let mask = if width == 0 { 0 } else { u32::MAX >> (32 - width) };
             let values: Vec<u32> = (0..3000_u32).map(|i| i.wrapping_mul(2_654_435_761) & mask).collect();
-            let bytes =
+            // short runs of both kinds behind the long ones
+            let short: Vec<(u32, usize)> = (1..90).map(|i| (values[i] & mask, i * 7 % 140 + 1)).collect();
+            let mut bytes =
                 [packed(&values, width), repeated(5 & mask, 2000, width), packed(&values[..80], width)].concat();
-            let expected = [&values[..], &[5 & mask; 2000], &values[..80]].concat();
+            let mut expected = [&values[..], &[5 & mask; 2000], &values[..80]].concat();
+            for (value, count) in short {
+                bytes.extend(repeated(value, count as u64, width));
+                bytes.extend(packed(&values[count..count + count % 3 * 8], width));
+                expected.extend(std::iter::repeat_n(value, count));
+                expected.extend(&values[count..count + count % 3 * 8]);
+            }
             for step in [1, 7, 32, 1000, 5000] {
                 let mut hybrid = Hybrid::new(bytes.clone().into(), width).expect("a width");
                 assert_eq!(all(&mut hybrid, expected.len(), step), expected, "width {width}, {step} at a time");

@@ -10,6 +10,7 @@
 //! | `pages` | pages → levels and values |
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
+//! | `unpack` | bit packing → numbers, by SIMD where there is |
 //! | `selection` | the rows that a predicate left |
 //! | `column` | the loop over pages, for every kind of value |
 //! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
@@ -27,6 +28,7 @@ mod selection;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unpack;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
