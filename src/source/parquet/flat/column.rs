@@ -350,8 +350,8 @@ impl Values {
     }
 }
 
-/// Moves the last `valid` of `out`'s values to their places, from back to front, a run of valid rows at a time. Under a
-/// null stands the value in front of it.
+/// Moves the last `valid` of `out`'s values to their places, from back to front. Under a null stands the value in front
+/// of it.
 pub fn spread<T: Copy + Default>(out: &mut Vec<T>, valid: usize, places: Places<'_>) {
     let first = out.len() - valid;
     let in_front = first.checked_sub(1).map(|i| out[i]).unwrap_or_default();
@@ -362,29 +362,25 @@ pub fn spread<T: Copy + Default>(out: &mut Vec<T>, valid: usize, places: Places<
     while left < row {
         let start = (row - 1) / 64 * 64;
         let rows = row - start;
-        // the row in front of `row` highest
         let mut bits = places.word(start / 64) << (64 - rows);
-        while row > start {
-            let n = (bits.leading_ones() as usize).min(row - start);
-            left -= n;
-            row -= n;
-            if n < 8 {
-                for i in (0..n).rev() {
-                    tail[row + i] = tail[left + i];
-                }
-            } else {
-                tail.copy_within(left..left + n, row);
+        if rows == 64 && bits == u64::MAX {
+            tail.copy_within(left - 64..left, start);
+            left -= 64;
+        } else if left > rows {
+            // no branch on the bits: the next value stands in each row until a lower one takes the place
+            for row in (start..row).rev() {
+                tail[row] = tail[left - 1];
+                left -= (bits >> 63) as usize;
+                bits <<= 1;
             }
-            if row == start {
-                break;
+        } else {
+            for row in (start..row).rev() {
+                tail[row] = left.checked_sub(1).map_or(in_front, |i| tail[i]);
+                left -= (bits >> 63) as usize;
+                bits <<= 1;
             }
-            bits <<= n;
-            let n = (bits.leading_zeros() as usize).min(row - start);
-            let value = left.checked_sub(1).map_or(in_front, |i| tail[i]);
-            tail[row - n..row].fill(value);
-            row -= n;
-            bits = if n == 64 { 0 } else { bits << n };
         }
+        row = start;
     }
 }
 

@@ -35,28 +35,53 @@ impl Levels {
     /// Appends the next `rows` levels to `validity`; how many of them are valid.
     ///
     /// # Errors
-    /// A page that ends before, or levels other than 0 and 1.
-    pub fn take(&mut self, mut rows: usize, validity: &mut Validity) -> Result<usize> {
-        let mut valid = 0;
-        while rows > 0 {
-            match &mut self.run {
-                Run::Repeat { count: 0, .. } | Run::Packed { count: 0, .. } => self.run = self.header()?,
-                Run::Repeat { valid: is_valid, count } => {
-                    let n = rows.min(*count);
-                    validity.append(n, *is_valid);
-                    valid += if *is_valid { n } else { 0 };
+    /// A page that ends before, or levels other than 0 and 1; `validity` is then not to be used.
+    pub fn take(&mut self, rows: usize, validity: &mut Validity) -> Result<usize> {
+        if rows > 0 && self.run.is_over() {
+            self.run = self.header()?;
+        }
+        match &mut self.run {
+            // most pages have no null
+            Run::Repeat { valid: true, count } if *count >= rows => {
+                *count -= rows;
+                validity.append(rows, true);
+                Ok(rows)
+            }
+            _ => self.take_bits(rows, validity),
+        }
+    }
+
+    fn take_bits(&mut self, rows: usize, validity: &mut Validity) -> Result<usize> {
+        validity.start_bits();
+        let mut bits = validity.bits.open();
+        let (mut left, mut valid) = (rows, 0);
+        while left > 0 {
+            let mut n = left.min(64);
+            let some = match &mut self.run {
+                Run::Repeat { count: 0, .. } | Run::Packed { count: 0, .. } => {
+                    self.run = self.header()?;
+                    continue;
+                }
+                Run::Repeat { valid, count } => {
+                    n = n.min(*count);
                     *count -= n;
-                    rows -= n;
+                    if *valid { u64::MAX >> (64 - n) } else { 0 }
                 }
                 Run::Packed { start, count } => {
-                    let n = rows.min(*count);
-                    valid += validity.append_bits(&self.bytes, *start, n);
+                    // eight bytes hold at least 57 bits from any bit of the first one on
+                    n = n.min(*count).min(56);
+                    let some = eight(&self.bytes, *start / 8) >> (*start % 8) & u64::MAX >> (64 - n);
                     *start += n;
                     *count -= n;
-                    rows -= n;
+                    some
                 }
-            }
+            };
+            bits.push(some, n);
+            valid += some.count_ones() as usize;
+            left -= n;
         }
+        validity.bits.close(bits);
+        validity.rows += rows;
         Ok(valid)
     }
 
@@ -83,6 +108,22 @@ impl Levels {
     }
 }
 
+impl Run {
+    fn is_over(&self) -> bool {
+        matches!(self, Run::Repeat { count: 0, .. } | Run::Packed { count: 0, .. })
+    }
+}
+
+/// The eight bytes from `at` on; those that are missing are zero.
+#[inline]
+fn eight(bytes: &[u8], at: usize) -> u64 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk::<8>() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 fn ends() -> Error {
     Error::Format("definition levels end before their page does".into())
 }
@@ -104,7 +145,45 @@ pub struct Bits {
     len: usize,
 }
 
+/// Bits while many are appended: the last word in a register.
+struct Pending {
+    words: Vec<u64>,
+    last: u64,
+    used: usize,
+}
+
+impl Pending {
+    /// Appends the lowest `n` bits of `bits`, 64 at most; the others are not set.
+    #[inline]
+    fn push(&mut self, bits: u64, n: usize) {
+        self.last |= bits << self.used;
+        if self.used + n >= 64 {
+            self.words.push(self.last);
+            self.last = if self.used == 0 { 0 } else { bits >> (64 - self.used) };
+            self.used += n;
+            self.used -= 64;
+        } else {
+            self.used += n;
+        }
+    }
+}
+
 impl Bits {
+    fn open(&mut self) -> Pending {
+        let used = self.len % 64;
+        let mut words = std::mem::take(&mut self.words);
+        let last = if used > 0 { words.pop().unwrap_or(0) } else { 0 };
+        Pending { words, last, used }
+    }
+
+    fn close(&mut self, Pending { mut words, last, used }: Pending) {
+        self.len = words.len() * 64 + used;
+        if used > 0 {
+            words.push(last);
+        }
+        self.words = words;
+    }
+
     /// Appends the lowest `n` bits of `bits`, 64 at most.
     #[inline]
     pub fn push(&mut self, bits: u64, n: usize) {
@@ -152,26 +231,6 @@ impl Validity {
             left -= n;
         }
         self.rows += count;
-    }
-
-    /// Appends `count` bits of `bytes` from bit `start` on; how many are set.
-    fn append_bits(&mut self, bytes: &[u8], start: usize, count: usize) -> usize {
-        let (mut at, mut left, mut set) = (start, count, 0);
-        while left > 0 {
-            // eight bytes hold at least 57 bits from any bit of the first one on
-            let n = left.min(56);
-            let rest = bytes.get(at / 8..).unwrap_or_default();
-            let word = match rest.first_chunk::<8>() {
-                Some(eight) => u64::from_le_bytes(*eight),
-                None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-            };
-            let bits = word >> (at % 8) & (u64::MAX >> (64 - n));
-            set += bits.count_ones() as usize;
-            self.push(bits, n);
-            at += n;
-            left -= n;
-        }
-        set
     }
 
     /// Appends the lowest `n` bits of `bits`, 64 at most.

@@ -98,12 +98,14 @@ impl Text {
         let (padded, lengths) = (dictionary.padded.as_chunks::<N>().0, dictionary.lengths.as_slice());
         let first = bytes.len();
         bytes.resize(first + room, 0);
+        let start = ends.len();
+        ends.resize(start + indices.len(), 0);
         let (into, mut at) = (&mut bytes[first..], 0);
-        ends.extend(indices.map(|index| {
+        for (end, index) in ends[start..].iter_mut().zip(indices) {
             into[at..at + N].copy_from_slice(&padded[index]);
             at += usize::from(lengths[index]);
-            ended(first + at)
-        }));
+            *end = ended(first + at);
+        }
         bytes.truncate(first + at);
         Ok(())
     }
