@@ -87,7 +87,7 @@ impl Hybrid {
     fn refresh(&mut self) -> Result<()> {
         if let Left::Repeat { count: 0, .. } | Left::Packed { count: 0 } = self.run {
             let before = self.at;
-            self.run = self.header().inspect_err(|_| self.at = before)?;
+            self.begin().inspect_err(|_| self.at = before)?;
         }
         Ok(())
     }
@@ -148,9 +148,11 @@ impl Hybrid {
         Ok(())
     }
 
-    fn header(&mut self) -> Result<Left> {
+    /// Begins the next run.
+    #[inline]
+    fn begin(&mut self) -> Result<()> {
         loop {
-            let head = run_head(&self.bytes, &mut self.at)?;
+            let head = run_head(&self.bytes, &mut self.at).ok_or_else(ends)?;
             let count = usize::try_from(head >> 1).map_err(|_| ends())?;
             if count == 0 {
                 continue;
@@ -161,7 +163,8 @@ impl Hybrid {
                 let found = self.bytes.get(self.at..self.at + len).ok_or_else(ends)?;
                 value[..len].copy_from_slice(found);
                 self.at += len;
-                return Ok(Left::Repeat { value: u32::from_le_bytes(value), count });
+                self.run = Left::Repeat { value: u32::from_le_bytes(value), count };
+                return Ok(());
             }
             // some writers leave out the bytes behind the last value
             let mut count = count.saturating_mul(8);
@@ -171,27 +174,26 @@ impl Hybrid {
             if count == 0 {
                 return Err(ends());
             }
-            return Ok(Left::Packed { count });
+            self.run = Left::Packed { count };
+            return Ok(());
         }
     }
 }
 
-/// The number at the head of a run, at `at` of `bytes`: its length, doubled, and one more if it is packed.
-///
-/// # Errors
-/// Bytes that end before, or a number beyond five bytes.
+/// The number at the head of a run, at `at` of `bytes`: its length, doubled, and one more if it is packed; `None` where the
+/// bytes end before, or for a number beyond five of them.
 #[inline]
-pub fn run_head(bytes: &[u8], at: &mut usize) -> Result<u64> {
+pub fn run_head(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let mut out = 0;
     for shift in (0..35).step_by(7) {
-        let byte = *bytes.get(*at).ok_or_else(ends)?;
+        let byte = *bytes.get(*at)?;
         *at += 1;
         out |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Ok(out);
+            return Some(out);
         }
     }
-    Err(Error::Format("a run length that does not end".into()))
+    None
 }
 
 fn ends() -> Error {

@@ -38,7 +38,7 @@ impl Levels {
     /// A page that ends before, or levels other than 0 and 1; `validity` is then not to be used.
     pub fn take(&mut self, rows: usize, validity: &mut Validity) -> Result<usize> {
         if rows > 0 && self.run.is_over() {
-            self.run = self.header()?;
+            self.begin()?;
         }
         match &mut self.run {
             // most pages have no null
@@ -59,7 +59,7 @@ impl Levels {
             let mut n = left.min(64);
             let some = match &mut self.run {
                 Run::Repeat { count: 0, .. } | Run::Packed { count: 0, .. } => {
-                    self.run = self.header()?;
+                    self.begin()?;
                     continue;
                 }
                 Run::Repeat { valid, count } => {
@@ -85,9 +85,11 @@ impl Levels {
         Ok(valid)
     }
 
+    /// Begins the next run. The run is set here, not returned: a result as large as that goes through memory, which takes
+    /// longer than all else that is done for a short run.
     #[inline]
-    fn header(&mut self) -> Result<Run> {
-        let head = run_head(&self.bytes, &mut self.at)?;
+    fn begin(&mut self) -> Result<()> {
+        let head = run_head(&self.bytes, &mut self.at).ok_or_else(ends)?;
         let count = usize::try_from(head >> 1).map_err(|_| ends())?;
         if head & 1 == 1 {
             let (start, left) = (self.at * 8, self.bytes.len() - self.at);
@@ -97,14 +99,16 @@ impl Levels {
             // some writers leave out the bytes behind the last level
             let bytes = count.min(left);
             self.at += bytes;
-            return Ok(Run::Packed { start, count: bytes * 8 });
+            self.run = Run::Packed { start, count: bytes * 8 };
+            return Ok(());
         }
         let level = *self.bytes.get(self.at).ok_or_else(ends)?;
         self.at += 1;
         if level > 1 && count > 0 {
             return Err(Error::Format(format!("definition level {level} found, expected 0 or 1")));
         }
-        Ok(Run::Repeat { valid: level == 1, count })
+        self.run = Run::Repeat { valid: level == 1, count };
+        Ok(())
     }
 }
 
