@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 
 use super::Decode;
+use super::compress::SLACK;
 use super::hybrid::{BLOCK, Hybrid, Run};
 use super::levels::{Levels, Places, Validity};
 use super::pages::{Part as Found, Parts, Rows};
@@ -328,7 +329,7 @@ impl Values {
             Values::Plain { bytes, at } => return kind.plain_some(bytes, at, keep),
             Values::Indices(indices) => indices,
         };
-        let mut picked = [0; BLOCK];
+        let mut picked = [0; BLOCK + SLACK];
         let mut at = 0;
         while at < keep.rows() {
             match indices.next((keep.rows() - at).min(BLOCK))? {

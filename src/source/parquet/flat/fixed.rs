@@ -6,7 +6,6 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use bytes::Bytes;
 
 use super::column::{Kind, beyond, short, spread};
-use super::hybrid::BLOCK;
 use super::levels::Places;
 use super::selection::Selection;
 use crate::error::Result;
@@ -43,11 +42,7 @@ macro_rules! word {
 
             fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>) {
                 let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
-                let mut picked = [[0; size_of::<$word>()]; BLOCK];
-                for (block, start) in words.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
-                    let wanted = keep.pick(start, block, &mut picked);
-                    to.extend(picked[..wanted].iter().map(|w| <$word>::from_le_bytes(*w)));
-                }
+                keep.append(words, <$word>::from_le_bytes, to);
             }
         }
     };

@@ -11,7 +11,7 @@
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
 //! | `unpack` | bit packing → numbers, by SIMD where there is |
-//! | `selection` | the rows that a predicate left |
+//! | `selection` `compress` | the rows that a predicate left, and their values put together |
 //! | `column` | the loop over pages, for every kind of value |
 //! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
 //!
@@ -20,6 +20,7 @@
 
 mod boolean;
 mod column;
+mod compress;
 mod fixed;
 mod hybrid;
 mod levels;

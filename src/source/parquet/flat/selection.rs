@@ -3,6 +3,7 @@
 use arrow::array::BooleanArray;
 use arrow::buffer::{BooleanBuffer, Buffer};
 
+use super::compress::compress;
 use super::levels::{Bits, Places, Validity};
 
 /// Which of some rows are wanted.
@@ -64,27 +65,24 @@ impl Selection {
         self.words(start, rows).map(|word| word.count_ones() as usize).sum()
     }
 
-    /// Puts those of `values`, which are the rows from `start` on, that are wanted to the front of `picked`, which is as long
-    /// at least; how many they are.
-    pub fn pick<T: Copy>(&self, start: usize, values: &[T], picked: &mut [T]) -> usize {
+    /// Puts those of `values`, which are the rows from `start` on, that are wanted to the front of `picked`, which is longer
+    /// by [`SLACK`](super::compress::SLACK) at least; how many they are.
+    pub fn pick(&self, start: usize, values: &[u32], picked: &mut [u32]) -> usize {
         let mut at = 0;
-        for (some, mut word) in values.chunks(64).zip(self.words(start, values.len())) {
-            if word.count_ones() < 16 {
-                while word != 0 {
-                    picked[at] = some[word.trailing_zeros() as usize];
-                    at += 1;
-                    word &= word - 1;
-                }
-                continue;
-            }
-            // every value is put down, and stays where the next one does not go over it
-            for value in some {
-                picked[at] = *value;
-                at += usize::from(word & 1 == 1);
-                word >>= 1;
-            }
+        for (some, word) in values.chunks(64).zip(self.words(start, values.len())) {
+            at += compress(some, word, &mut picked[at..]);
         }
         at
+    }
+
+    /// Appends those of `values`, which are all rows, that are wanted, each as `of` makes it.
+    pub fn append<T: Copy, V>(&self, values: &[T], of: impl Fn(T) -> V, to: &mut Vec<V>) {
+        for (some, mut word) in values.chunks(64).zip(self.words.iter().copied()) {
+            while word != 0 {
+                to.push(of(some[word.trailing_zeros() as usize]));
+                word &= word - 1;
+            }
+        }
     }
 
     /// Of the values that `places` says there are, those of wanted rows; `validity` gets a bit for each wanted row.

@@ -188,7 +188,9 @@ impl Kind for Text {
         // about what the window before took, so that nothing is copied while it grows; no room is no error yet
         let (before, bytes) = self.before;
         if before > 0 && self.bytes.capacity() == 0 {
-            let _ = self.grow((bytes / before + 1).saturating_mul(rows + rows / 64));
+            let about = (bytes / before + 1).saturating_mul(rows + rows / 64);
+            // and what the last block is given beyond what it takes
+            let _ = self.grow(about.saturating_add(BLOCK * self.dictionary.stride));
         }
     }
 
