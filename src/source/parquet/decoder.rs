@@ -4,9 +4,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
+use arrow::compute::concat;
 use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
+};
 use parquet::basic::Type as Physical;
 use parquet::file::metadata::ColumnChunkMetaData;
 
@@ -15,6 +18,7 @@ use super::flat::{self, Decode, Selection};
 use super::gate::{Chunk, Gate, PageLease};
 use super::guard::{damaged, guarded};
 use super::layout::Column;
+use super::rows::Rows;
 use crate::error::{Error, Result};
 use crate::memory::Holder;
 use crate::source::read_at::ReadAt;
@@ -31,7 +35,9 @@ pub struct Opening {
     pub part: usize,
     /// Rows of a window.
     pub window: usize,
-    /// The row to begin at.
+    /// Its rows that are read; windows are cut by their positions among these.
+    pub rows: Arc<Rows>,
+    /// The position to begin at.
     pub start: u64,
     /// Who holds the pages.
     pub pages: Holder,
@@ -43,8 +49,12 @@ pub struct Opening {
 pub struct ColumnReader {
     /// Its position in the projection.
     column: usize,
-    /// Rows of the row group.
+    /// The row that is decoded next.
+    row: u64,
+    /// The position behind the last row that is read.
     end: u64,
+    /// Whether the row group ends there.
+    whole: bool,
     pages: Arc<Mutex<PageLease>>,
     decoder: Decoder,
     /// What went wrong ahead of the window that will meet it.
@@ -79,14 +89,17 @@ impl ColumnReader {
             }
             _ => None,
         };
+        let row = opening.rows.row(opening.start);
         let decoder = if let Some(mut flat) = flat {
-            flat.skip(usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?);
+            flat.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Flat(flat)
         } else {
             let reader = by_crate(opening, chosen, &pages, opening.start).map_err(|e| failed(&pages, e, chosen))?;
             Decoder::Crate(Box::new(reader))
         };
-        Ok(Self { column, end: u64::try_from(group.num_rows()).unwrap_or(0), pages, decoder, fault: None })
+        let end = opening.rows.count();
+        let whole = u64::try_from(group.num_rows()).is_ok_and(|rows| opening.rows.row(end) == rows);
+        Ok(Self { column, row, end, whole, pages, decoder, fault: None })
     }
 
     /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.
@@ -106,8 +119,8 @@ impl ColumnReader {
         }
     }
 
-    /// Those of the `rows` rows from `start` on that `keep` wants, or all; they follow those that were read before.
-    /// After the group's last one, nothing may follow.
+    /// Those of the `rows` rows from position `start` on that `keep` wants, or all; they follow those that were read
+    /// before. After the group's last one, nothing may follow.
     ///
     /// # Errors
     /// Damaged pages, also those that were met ahead of time.
@@ -119,7 +132,7 @@ impl ColumnReader {
         if let (Decoder::Flat(flat), Some(keep)) = (&mut self.decoder, keep)
             && keep.count() == 0
         {
-            flat.skip(rows);
+            pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
             return Ok(new_empty_array(&chosen.announced));
         }
         let out =
@@ -133,8 +146,12 @@ impl ColumnReader {
     fn decode(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
         let chosen = &opening.columns[self.column];
         if let Decoder::Flat(flat) = &mut self.decoder {
-            match flat.read(rows, keep)? {
-                Some(found) => return Ok(found),
+            let stretch = opening.rows.stretch(start, rows as u64);
+            match flat_rows(flat.as_mut(), &mut self.row, stretch, keep, &chosen.announced)? {
+                Some(found) => {
+                    pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+                    return Ok(found);
+                }
                 // a page that only the crate reads: it begins where this window does
                 None => self.decoder = Decoder::Crate(Box::new(by_crate(opening, chosen, &self.pages, start)?)),
             }
@@ -146,8 +163,9 @@ impl ColumnReader {
         if found.len() < rows {
             return Err(Error::Format(format!("expected {rows} more rows, found {}", found.len())));
         }
-        if found.len() > rows || (start + rows as u64 == self.end && reader.next().transpose()?.is_some()) {
-            return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
+        let last = self.whole && start + rows as u64 == self.end;
+        if found.len() > rows || (last && reader.next().transpose()?.is_some()) {
+            return Err(Error::Format(format!("has more rows than the {} of its row group", opening.rows.row(self.end))));
         }
         if null_keys(found) {
             return Err(Error::Format("a map has a null key".into()));
@@ -159,6 +177,42 @@ impl ColumnReader {
     }
 }
 
+/// Leaves out the rows before `row`.
+fn pass(flat: &mut dyn Decode, at: &mut u64, row: u64) {
+    flat.skip(usize::try_from(row.saturating_sub(*at)).unwrap_or(usize::MAX));
+    *at = row.max(*at);
+}
+
+/// Those of the rows of `stretch` that `keep` wants, or all; what lies between the ranges is left out. `None` as
+/// [`Decode::read`] has it. More than one range costs a copy of what was decoded.
+fn flat_rows(
+    flat: &mut dyn Decode,
+    at: &mut u64,
+    stretch: impl Iterator<Item = Range<u64>>,
+    keep: Option<&Selection>,
+    to: &DataType,
+) -> Result<Option<ArrayRef>> {
+    let mut found = Vec::new();
+    let mut done = 0;
+    for range in stretch {
+        pass(flat, at, range.start);
+        let rows = usize::try_from(range.end - range.start).map_err(|_| Error::Format("too many rows".into()))?;
+        let keep = keep.map(|keep| keep.slice(done, rows));
+        done += rows;
+        if keep.as_ref().is_some_and(|keep| keep.count() == 0) {
+            continue;
+        }
+        let Some(part) = flat.read(rows, keep.as_ref())? else { return Ok(None) };
+        *at = range.end;
+        found.push(part);
+    }
+    Ok(Some(match found.as_slice() {
+        [] => new_empty_array(to),
+        [one] => one.clone(),
+        many => concat(&many.iter().map(|part| part.as_ref() as &dyn Array).collect::<Vec<_>>())?,
+    }))
+}
+
 fn by_crate(
     opening: &Opening,
     column: &Column,
@@ -167,14 +221,21 @@ fn by_crate(
 ) -> Result<ParquetRecordBatchReader> {
     let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
     let schema = opening.metadata.metadata().file_metadata().schema_descr();
-    let start = usize::try_from(start).map_err(|_| Error::Format("too many rows".into()))?;
     let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
         .with_row_groups(vec![opening.part])
         .with_projection(ProjectionMask::roots(schema, [column.root]))
         .with_batch_size(opening.window);
-    if start > 0 {
+    let rows = &opening.rows;
+    if start > 0 || rows.ranges() > 1 || rows.row(0) > 0 {
         // otherwise nothing is selected, so that a column with more rows than the group gives itself away
-        builder = builder.with_offset(start);
+        let most = |row: u64| usize::try_from(row).map_err(|_| Error::Format("too many rows".into()));
+        let stretch = rows.stretch(start, rows.count()).map(|r| Ok(most(r.start)?..most(r.end)?));
+        let selected = RowSelection::from_consecutive_ranges(
+            stretch.collect::<Result<Vec<_>>>()?.into_iter(),
+            most(rows.row(rows.count()))?,
+        );
+        // a mask would hold batches back until enough rows have come together
+        builder = builder.with_row_selection(selected).with_row_selection_policy(RowSelectionPolicy::Selectors);
     }
     guarded("first page", || builder.build().map_err(damaged))
 }
@@ -195,7 +256,7 @@ fn null_keys(column: &ArrayRef) -> bool {
 }
 
 /// What the footer says of a column chunk's pages.
-fn chunk(column: &ColumnChunkMetaData) -> Chunk {
+pub(super) fn chunk(column: &ColumnChunkMetaData) -> Chunk {
     let (start, len) = column.byte_range();
     let width = match column.column_type() {
         Physical::BOOLEAN => None,
