@@ -165,7 +165,10 @@ impl ColumnReader {
         }
         let last = self.whole && start + rows as u64 == self.end;
         if found.len() > rows || (last && reader.next().transpose()?.is_some()) {
-            return Err(Error::Format(format!("has more rows than the {} of its row group", opening.rows.row(self.end))));
+            return Err(Error::Format(format!(
+                "has more rows than the {} of its row group",
+                opening.rows.row(self.end)
+            )));
         }
         if null_keys(found) {
             return Err(Error::Format("a map has a null key".into()));
@@ -226,7 +229,8 @@ fn by_crate(
         .with_projection(ProjectionMask::roots(schema, [column.root]))
         .with_batch_size(opening.window);
     let rows = &opening.rows;
-    if start > 0 || rows.ranges() > 1 || rows.row(0) > 0 {
+    let group = opening.metadata.metadata().row_group(opening.part);
+    if start > 0 || !u64::try_from(group.num_rows()).is_ok_and(|all| rows.is_all(all)) {
         // otherwise nothing is selected, so that a column with more rows than the group gives itself away
         let most = |row: u64| usize::try_from(row).map_err(|_| Error::Format("too many rows".into()));
         let stretch = rows.stretch(start, rows.count()).map(|r| Ok(most(r.start)?..most(r.end)?));

@@ -43,9 +43,9 @@ impl Rows {
         self.count
     }
 
-    /// How many ranges they are.
-    pub fn ranges(&self) -> usize {
-        self.ranges.len()
+    /// Whether they are all of the `rows` rows that there are.
+    pub fn is_all(&self, rows: u64) -> bool {
+        self.count == rows
     }
 
     /// The row at `position`; behind the last one, where that ends.
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn positions_and_rows_lead_to_each_other() {
         let rows = Rows::of([0..0, 10..20, 20..25, 30..31, 40..100], None);
-        assert_eq!((rows.count(), rows.ranges()), (76, 3));
+        assert_eq!((rows.count(), rows.is_all(76), rows.is_all(100)), (76, true, false));
         let all: Vec<u64> = (10..25).chain(30..31).chain(40..100).collect();
         for (position, row) in all.iter().enumerate() {
             assert_eq!((rows.row(position as u64), rows.position(*row)), (*row, position as u64));
@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn a_page_is_met_where_one_of_its_rows_is_read() {
         let rows = Rows::of([10..20, 30..40], None);
-        for (range, met) in [(0..10, false), (0..11, true), (19..30, true), (20..30, false), (39..90, true), (40..90, false)]
+        for (range, met) in
+            [(0..10, false), (0..11, true), (19..30, true), (20..30, false), (39..90, true), (40..90, false)]
         {
             assert_eq!(rows.meets(&range), met, "{range:?}");
         }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use parquet::basic::Type;
 use parquet::file::metadata::ColumnChunkMetaData;
 
+use super::super::gate::{Gate, PageLease};
 use super::column::Kind;
 use super::fixed::Fixed;
 use super::pages::{Page, Pages};
-use super::super::gate::{Gate, PageLease};
 use super::text::Text;
 use super::{as_stored, is_flat};
 use crate::error::Result;

@@ -27,8 +27,8 @@ use parquet::file::metadata::ColumnChunkMetaData;
 
 use self::dictionary::ByDictionary;
 use self::pages::{Bounds, Indexes, Pages};
-pub use self::statistics::keep;
 use self::statistics::GroupStats;
+pub use self::statistics::keep;
 use super::guard::guarded;
 use super::layout::{Column, Layout};
 use super::rows::Rows;
@@ -70,8 +70,9 @@ struct Set {
 impl Pruning {
     /// For `predicates` over the columns of `layout`.
     pub fn new(layout: &Layout, predicates: &[Expr]) -> Self {
+        let predicates: Vec<Expr> = predicates.iter().flat_map(Expr::conjuncts).collect();
         let mut sets: Vec<Set> = Vec::new();
-        for predicate in predicates {
+        for predicate in &predicates {
             let mut columns = predicate.columns();
             columns.sort_unstable();
             let effort = effort(predicate);
@@ -90,7 +91,7 @@ impl Pruning {
             let text = crate::dtype::value_type(&column.announced).is_string();
             (text || equal.contains(name)).then(|| ByDictionary::new(column, &set.predicates))?
         });
-        Self { predicates: predicates.to_vec(), dictionaries: dictionaries.collect(), sets, equal }
+        Self { dictionaries: dictionaries.collect(), predicates, sets, equal }
     }
 
     /// Whether there is no predicate.
@@ -302,7 +303,9 @@ impl Pruner {
             if columns.is_empty() {
                 continue;
             }
-            let Some(found) = self.matching(set, &columns, GroupStats { layout: &self.layout, group }) else { continue };
+            let Some(found) = self.matching(set, &columns, GroupStats { layout: &self.layout, group }) else {
+                continue;
+            };
             kept = Some(match kept {
                 Some(kept) => intersection(&kept, &found),
                 None => found,
@@ -313,7 +316,8 @@ impl Pruner {
         let kept = joined(kept);
         let lease = self.holder.lease(kept.len() * size_of::<(Range<u64>, u64)>())?;
         let kept = Rows::of(kept, Some(lease));
-        let bytes = if count && (1..rows).contains(&kept.count()) { self.count_pages(group, rows, &kept, &from)? } else { 0 };
+        let bytes =
+            if count && (1..rows).contains(&kept.count()) { self.count_pages(group, rows, &kept, &from)? } else { 0 };
         Ok((kept, bytes))
     }
 
@@ -332,7 +336,12 @@ impl Pruner {
 
     /// The ranges of rows between the borders of `columns`' pages in which `set` may be true; `None` where it takes too
     /// long to tell.
-    fn matching(&self, set: &Set, columns: &[(&str, &Pages, &Bounds)], group: GroupStats<'_>) -> Option<Vec<Range<u64>>> {
+    fn matching(
+        &self,
+        set: &Set,
+        columns: &[(&str, &Pages, &Bounds)],
+        group: GroupStats<'_>,
+    ) -> Option<Vec<Range<u64>>> {
         let mut borders: Vec<u64> = columns.iter().flat_map(|(_, pages, _)| pages.borders().iter().copied()).collect();
         borders.sort_unstable();
         borders.dedup();

@@ -107,7 +107,11 @@ impl Pages {
 }
 
 /// Borders and stored sizes, once they are ones that `column` can have.
-fn places(index: &OffsetIndexMetaData, column: &ColumnChunkMetaData, rows: u64) -> Option<(Vec<u64>, Vec<u64>)> {
+pub(super) fn places(
+    index: &OffsetIndexMetaData,
+    column: &ColumnChunkMetaData,
+    rows: u64,
+) -> Option<(Vec<u64>, Vec<u64>)> {
     let (start, length) = column.byte_range();
     let (mut at, end) = (start, start.checked_add(length)?);
     let mut borders: Vec<u64> = Vec::with_capacity(index.page_locations().len() + 1);
