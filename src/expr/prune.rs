@@ -242,11 +242,12 @@ impl Judge<'_> {
     /// values may do so, and where no value does, nothing is said.
     fn lacks(&self, left: &Expr, right: &Expr) -> bool {
         let found = || -> Option<bool> {
-            let (column, literal) = match (left, right) {
-                (column, Expr::Literal(literal)) | (Expr::Literal(literal), column) => (column, literal),
-                _ => return None,
+            let ((Expr::Column(name), Expr::Literal(literal)) | (Expr::Literal(literal), Expr::Column(name))) =
+                (left, right)
+            else {
+                return None;
             };
-            let Expr::Column(name) = column else { return None };
+            let column = &Expr::col(name);
             let dtype = announced(value_type(self.schema.field_with_name(name).ok()?.data_type()));
             let (met, _) = literal.meet(&dtype).ok()?;
             if dtype.is_floating() || matches!(met, Literal::Float(_) | Literal::Null) {

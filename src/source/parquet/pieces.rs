@@ -209,13 +209,12 @@ impl Pieces for ParquetPieces {
                 return Ok(None);
             }
             let part = u32::try_from(part).map_err(|_| Error::Format("too many row groups".into()))?;
-            let rows = match &cursor.rows {
-                Some(rows) => rows.clone(),
-                None => {
-                    let rows = self.begin(part).map_err(|e| self.damaged(e, part))?;
-                    cursor.at = rows.position(std::mem::take(&mut cursor.from));
-                    cursor.rows.insert(rows).clone()
-                }
+            let rows = if let Some(rows) = &cursor.rows {
+                rows.clone()
+            } else {
+                let rows = self.begin(part).map_err(|e| self.damaged(e, part))?;
+                cursor.at = rows.position(std::mem::take(&mut cursor.from));
+                cursor.rows.insert(rows).clone()
             };
             let left = rows.count().saturating_sub(cursor.at);
             if left == 0 {

@@ -112,7 +112,7 @@ mod tests {
     fn all_rows_are_their_own_positions() {
         let rows = Rows::all(9);
         assert_eq!((rows.row(4), rows.position(4), rows.count(), rows.row(9)), (4, 4, 9, 9));
-        assert_eq!(rows.stretch(2, 100).collect::<Vec<_>>(), [2..9]);
+        assert_eq!(rows.stretch(2, 100).next(), Some(2..9));
         assert_eq!((Rows::all(0).count(), Rows::all(0).row(0), Rows::all(0).position(3)), (0, 0, 0));
         assert!(Rows::all(0).stretch(0, 3).next().is_none());
     }

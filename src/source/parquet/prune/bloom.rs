@@ -21,9 +21,9 @@ use crate::error::Result;
 use crate::source::read_at::ReadAt;
 
 /// Bytes of a block.
-const BLOCK: u64 = 32;
+const BLOCK: usize = 32;
 /// Bytes read for a header, which takes about 15.
-const HEADER: u64 = 64;
+const HEADER: usize = 64;
 
 /// Whether the filter of `column` says that it has `value` nowhere; false where there is no filter, or none that can be
 /// read. `value` is a row of the announced type.
@@ -34,9 +34,9 @@ pub fn lacks(at: &dyn ReadAt, column: &ColumnChunkMetaData, value: &ArrayRef) ->
     let Some((bytes, filter)) = stored(column, value).zip(Filter::of(at, column)?) else { return Ok(false) };
     let hash = XxHash64::oneshot(0, &bytes);
     // the upper half of the hash, scaled to the number of blocks
-    let block = ((hash >> 32) * (filter.bytes / BLOCK)) >> 32;
-    let mut found = [0; BLOCK as usize];
-    at.read_exact_at(&mut found, filter.start + block * BLOCK)?;
+    let block = ((hash >> 32) * filter.blocks) >> 32;
+    let mut found = [0; BLOCK];
+    at.read_exact_at(&mut found, filter.start + block * BLOCK as u64)?;
     Ok(!Sbbf::new(&found).check(bytes.as_slice()))
 }
 
@@ -48,7 +48,7 @@ pub fn has_filter(column: &ColumnChunkMetaData) -> bool {
 /// Where the blocks of a filter are.
 struct Filter {
     start: u64,
-    bytes: u64,
+    blocks: u64,
 }
 
 impl Filter {
@@ -60,12 +60,13 @@ impl Filter {
             Some(length) => room.min(u64::try_from(length).unwrap_or(0)),
             None => room,
         };
-        let mut head = [0; HEADER as usize];
-        let head = &mut head[..usize::try_from(room.min(HEADER)).unwrap_or(0)];
+        let mut head = [0; HEADER];
+        let head = &mut head[..usize::try_from(room).unwrap_or(HEADER).min(HEADER)];
         at.read_exact_at(head, offset)?;
         let Some((header, bytes)) = header(head) else { return Ok(None) };
-        let fits = bytes > 0 && bytes.is_multiple_of(BLOCK) && header + bytes <= room;
-        Ok(fits.then_some(Self { start: offset + header, bytes }))
+        let blocks = bytes / BLOCK as u64;
+        let fits = blocks > 0 && bytes.is_multiple_of(BLOCK as u64) && header + bytes <= room;
+        Ok(fits.then_some(Self { start: offset + header, blocks }))
     }
 }
 

@@ -106,14 +106,12 @@ fn all_by_dictionary(column: &ColumnChunkMetaData) -> bool {
     if column.dictionary_page_offset().is_none() {
         return false;
     }
-    match column.page_encoding_stats_mask() {
-        Some(pages) => pages.encodings().count() > 0 && pages.encodings().all(by_dictionary),
-        // without a word on pages: PLAIN may be that of the dictionary, or of a page
-        None => {
-            let levels = |e: Encoding| matches!(e, Encoding::RLE) || is_bit_packed(e);
-            column.encodings().any(by_dictionary) && column.encodings().all(|e| by_dictionary(e) || levels(e))
-        }
+    if let Some(pages) = column.page_encoding_stats_mask() {
+        return pages.encodings().count() > 0 && pages.encodings().all(by_dictionary);
     }
+    // without a word on pages: PLAIN may be that of the dictionary, or of a page
+    let levels = |e: Encoding| matches!(e, Encoding::RLE) || is_bit_packed(e);
+    column.encodings().any(by_dictionary) && column.encodings().all(|e| by_dictionary(e) || levels(e))
 }
 
 /// The encoding of levels in old files.

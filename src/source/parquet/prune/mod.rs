@@ -43,7 +43,7 @@ use crate::source::read_at::ReadAt;
 const IN_VAIN: u32 = 8;
 /// Rows between two ranges that are read rather than left out: a range costs a hand-over and a copy.
 const GAP: u64 = 1_000;
-/// Comparisons with the bounds of pages that one row group is worth; each takes some 10 µs.
+/// Comparisons with the bounds of pages that one row group is worth; each takes a microsecond or two.
 const COMPARISONS: usize = 20_000;
 
 /// What the predicates of a plan can be judged by, beside the statistics in the footer.

@@ -238,7 +238,7 @@ fn a_dictionary_without_a_value_that_is_kept_rules_its_row_group_out() {
     let whole = RecordBatch::try_from_iter_with_nullable([
         ("code", Arc::new(StringArray::from_iter_values((0..12_000).map(code))) as ArrayRef, true),
         ("few", Arc::new((0..12_000).map(|i| (i % 9 != 0).then_some(i % 40 * 2)).collect::<Int64Array>()), true),
-        ("real", Arc::new(Float64Array::from_iter_values((0..12_000).map(|i| (i % 10) as f64))), true),
+        ("real", Arc::new(Float64Array::from_iter_values((0..12_000).map(|i| f64::from(i % 10)))), true),
         ("id", Arc::new(Int64Array::from_iter_values(0..12_000)), true),
     ])
     .expect("columns of one length");
@@ -386,7 +386,7 @@ fn forged_sizes_of_an_index_allocate_nothing() {
 #[test]
 fn ranges_meet_and_join() {
     assert_eq!(intersection(&[0..10, 20..30, 40..50], &[5..25, 29..30, 45..60]), [5..10, 20..25, 29..30, 45..50]);
-    assert_eq!(intersection(&[0..10], &[]), []);
+    assert_eq!(intersection(&[0..10, 20..30], &[]), []);
     assert_eq!(joined(vec![0..10, 20..30, 2_000..3_000, 4_000..5_000]), [0..30, 2_000..3_000, 4_000..5_000]);
-    assert_eq!(joined(vec![0..10, 500..600, 700..701]), [0..701]);
+    assert_eq!(joined(vec![0..10, 500..600, 700..701, 9_000..9_001]), [0..701, 9_000..9_001]);
 }
