@@ -38,6 +38,11 @@ impl<'a> Fields<'a> {
         self.bytes = inner.bytes;
     }
 
+    /// Bytes that are still to come.
+    pub fn left(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The type and id of the next field.
     pub fn next(&mut self) -> Option<(u8, i64)> {
         let head = self.byte()?;
@@ -61,11 +66,6 @@ impl<'a> Fields<'a> {
         let head = self.byte()?;
         let len = if head >> 4 == 15 { self.unsigned()? } else { u64::from(head >> 4) };
         Some((len, head & 15))
-    }
-
-    /// How many bytes are left.
-    pub fn left(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Passes over a value of type `kind`.

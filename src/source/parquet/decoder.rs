@@ -1,23 +1,20 @@
 //! One column of a row group: ours decodes what is flat, the crate's the rest, also from a page on that ours cannot.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use arrow::compute::concat;
 use arrow::datatypes::DataType;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
-};
-use parquet::basic::Type as Physical;
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
 
+use super::codec::Desk;
 use super::filter::RowFilter;
 use super::flat::{self, Decode, Selection};
-use super::gate::{Chunk, Gate, PageLease};
-use super::guard::{damaged, guarded};
+use super::foreign::{self, Refused};
+use super::guard::guarded;
 use super::layout::Column;
+use super::pages::{Chunk, Pages};
 use super::rows::Rows;
 use crate::error::{Error, Result};
 use crate::memory::Holder;
@@ -40,9 +37,24 @@ pub struct Opening {
     /// The position to begin at.
     pub start: u64,
     /// Who holds the pages.
-    pub pages: Holder,
+    pub holder: Holder,
+    /// What it takes to decompress them.
+    pub desk: Arc<Desk>,
     /// The predicates, which look at the first of the columns.
     pub filter: Option<Arc<RowFilter>>,
+}
+
+impl Opening {
+    /// The pages of leaf column `leaf`.
+    ///
+    /// # Errors
+    /// A row group or column that is not there, a codec that is not supported.
+    pub fn pages(&self, leaf: usize) -> Result<Pages> {
+        let group = self.metadata.metadata().row_groups().get(self.part);
+        let column = group.and_then(|group| group.columns().get(leaf));
+        let column = column.ok_or_else(|| Error::Format("no such column in the row group".into()))?;
+        Ok(Pages::new(self.at.clone(), Chunk::of(column)?, self.desk.clone(), self.holder.empty()))
+    }
 }
 
 /// One column, and whoever decodes it.
@@ -55,7 +67,7 @@ pub struct ColumnReader {
     end: u64,
     /// Whether the row group ends there.
     whole: bool,
-    pages: Arc<Mutex<PageLease>>,
+    refused: Refused,
     decoder: Decoder,
     /// What went wrong ahead of the window that will meet it.
     fault: Option<Error>,
@@ -78,28 +90,25 @@ impl ColumnReader {
         let chosen = &opening.columns[column];
         let group = opening.metadata.metadata().row_groups().get(opening.part);
         let group = group.ok_or_else(|| Error::Format("no such row group".into()))?;
-        let held = PageLease::new(opening.pages.empty(), chosen.leaves.clone().map(|leaf| chunk(group.column(leaf))));
-        let pages = Arc::new(Mutex::new(held));
+        let rows = usize::try_from(group.num_rows()).map_err(|_| Error::Format("too many rows".into()))?;
+        let refused = Refused::default();
         let flat = match Range::clone(&chosen.leaves) {
             Range { start: leaf, end } if leaf + 1 == end => {
-                let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
-                let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-                guarded("first page", || flat::open(group.column(leaf), &chosen.announced, gate, &pages, rows))
-                    .map_err(|e| failed(&pages, e, chosen))?
+                let pages = || opening.pages(leaf);
+                flat::open(group.column(leaf), &chosen.announced, pages, opening.holder.empty(), rows)
             }
-            _ => None,
+            _ => Ok(None),
         };
-        let row = opening.rows.row(opening.start);
-        let decoder = if let Some(mut flat) = flat {
+        let (row, end) = (opening.rows.row(opening.start), opening.rows.count());
+        let decoder = if let Some(mut flat) = flat.map_err(|e| failed(&refused, e, chosen))? {
             flat.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Flat(flat)
         } else {
-            let reader = by_crate(opening, chosen, &pages, opening.start).map_err(|e| failed(&pages, e, chosen))?;
-            Decoder::Crate(Box::new(reader))
+            let reader = foreign::open(opening, chosen, &refused, opening.start);
+            Decoder::Crate(Box::new(reader.map_err(|e| failed(&refused, e, chosen))?))
         };
-        let end = opening.rows.count();
-        let whole = u64::try_from(group.num_rows()).is_ok_and(|rows| opening.rows.row(end) == rows);
-        Ok(Self { column, row, end, whole, pages, decoder, fault: None })
+        let whole = opening.rows.row(end) == rows as u64;
+        Ok(Self { column, row, end, whole, refused, decoder, fault: None })
     }
 
     /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.
@@ -112,7 +121,7 @@ impl ColumnReader {
             Ok(done) => done,
             Err(e) => {
                 // no room now may be room in its turn
-                let e = failed(&self.pages, e, &opening.columns[self.column]);
+                let e = failed(&self.refused, e, &opening.columns[self.column]);
                 self.fault = (!matches!(e, Error::MemoryLimit(_))).then_some(e);
                 false
             }
@@ -136,7 +145,7 @@ impl ColumnReader {
             return Ok(new_empty_array(&chosen.announced));
         }
         let out =
-            guarded("page", || self.decode(opening, start, rows, keep)).map_err(|e| failed(&self.pages, e, chosen));
+            guarded("page", || self.decode(opening, start, rows, keep)).map_err(|e| failed(&self.refused, e, chosen));
         if out.is_err() || start + rows as u64 == self.end {
             self.decoder = Decoder::Over;
         }
@@ -153,7 +162,7 @@ impl ColumnReader {
                     return Ok(found);
                 }
                 // a page that only the crate reads: it begins where this window does
-                None => self.decoder = Decoder::Crate(Box::new(by_crate(opening, chosen, &self.pages, start)?)),
+                None => self.decoder = Decoder::Crate(Box::new(foreign::open(opening, chosen, &self.refused, start)?)),
             }
         }
         let Decoder::Crate(reader) = &mut self.decoder else { return Err(Error::Cancelled) };
@@ -216,34 +225,6 @@ fn flat_rows(
     }))
 }
 
-fn by_crate(
-    opening: &Opening,
-    column: &Column,
-    pages: &Arc<Mutex<PageLease>>,
-    start: u64,
-) -> Result<ParquetRecordBatchReader> {
-    let gate = Gate::new(opening.at.clone(), opening.at.size(), pages.clone());
-    let schema = opening.metadata.metadata().file_metadata().schema_descr();
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(gate, opening.metadata.clone())
-        .with_row_groups(vec![opening.part])
-        .with_projection(ProjectionMask::roots(schema, [column.root]))
-        .with_batch_size(opening.window);
-    let rows = &opening.rows;
-    let group = opening.metadata.metadata().row_group(opening.part);
-    if start > 0 || !u64::try_from(group.num_rows()).is_ok_and(|all| rows.is_all(all)) {
-        // otherwise nothing is selected, so that a column with more rows than the group gives itself away
-        let most = |row: u64| usize::try_from(row).map_err(|_| Error::Format("too many rows".into()));
-        let stretch = rows.stretch(start, rows.count()).map(|r| Ok(most(r.start)?..most(r.end)?));
-        let selected = RowSelection::from_consecutive_ranges(
-            stretch.collect::<Result<Vec<_>>>()?.into_iter(),
-            most(rows.row(rows.count()))?,
-        );
-        // a mask would hold batches back until enough rows have come together
-        builder = builder.with_row_selection(selected).with_row_selection_policy(RowSelectionPolicy::Selectors);
-    }
-    guarded("first page", || builder.build().map_err(damaged))
-}
-
 /// Whether a map within `column` has a null for a key, which a file can say and Arrow cannot.
 fn null_keys(column: &ArrayRef) -> bool {
     match column.data_type() {
@@ -259,23 +240,8 @@ fn null_keys(column: &ArrayRef) -> bool {
     }
 }
 
-/// What the footer says of a column chunk's pages.
-pub(super) fn chunk(column: &ColumnChunkMetaData) -> Chunk {
-    let (start, len) = column.byte_range();
-    let width = match column.column_type() {
-        Physical::BOOLEAN => None,
-        // a length before each value
-        Physical::INT32 | Physical::FLOAT | Physical::BYTE_ARRAY => Some(4),
-        Physical::INT64 | Physical::DOUBLE => Some(8),
-        Physical::INT96 => Some(12),
-        Physical::FIXED_LEN_BYTE_ARRAY => u64::try_from(column.column_descr().type_length()).ok(),
-    };
-    let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
-    Chunk { start, end: start.saturating_add(len), uncompressed, width }
-}
-
-/// What went wrong in `column`: why the gate was shut, if it was, else `error`.
-fn failed(pages: &Mutex<PageLease>, error: Error, column: &Column) -> Error {
-    let refused = pages.lock().unwrap_or_else(PoisonError::into_inner).refused();
+/// What went wrong in `column`: why no page could be read, if that is it, else `error`.
+fn failed(refused: &Refused, error: Error, column: &Column) -> Error {
+    let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
     refused.unwrap_or(error).context(format!("column `{}`", column.name))
 }

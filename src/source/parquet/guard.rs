@@ -15,8 +15,7 @@ thread_local! {
     static DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What the crate says of damaged bytes. Its decompressors report them as I/O errors, which they are not: where the
-/// file could not be read, the gate knows.
+/// What the crate says of damaged bytes, also where it calls them I/O errors: it reads no file here.
 pub fn damaged(error: ParquetError) -> Error {
     match Error::from(error) {
         Error::Io { source, .. } => Error::Format(source.to_string()),

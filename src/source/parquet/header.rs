@@ -1,57 +1,194 @@
-//! The head of a page header, read before the crate allocates by it.
+//! The header of a page, as the format writes it (Parquet format, `parquet.thrift`, `PageHeader`).
 //!
-//! A `PageHeader` begins with `type`, `uncompressed_page_size` and `compressed_page_size`, all required; then come a
-//! checksum, and one struct by the type of the page.
+//! A header begins with `type`, `uncompressed_page_size` and `compressed_page_size`, all required; then come a
+//! checksum, and one struct by the type of the page. What else there is, statistics above all, is passed over.
 
-use super::compact::{Fields, I32, STRUCT};
+use parquet::basic::Encoding;
 
-/// What the first bytes of a page header say.
-#[derive(Debug, PartialEq, Eq)]
+use super::compact::{Fields, I32, STOP, STRUCT};
+
+/// What a page header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageHead {
-    /// Whether the page is a dictionary.
-    pub dictionary: bool,
-    /// Bytes that the page takes once decompressed.
-    pub uncompressed: i32,
+    /// Bytes of the header itself.
+    pub len: usize,
     /// Bytes that the page takes in the file.
-    pub compressed: i32,
-    /// Values, nulls included, and how they are encoded, where the header begins as every known writer's does.
-    pub values: Option<(i32, i32)>,
+    pub stored: usize,
+    /// Bytes that the page takes once decompressed.
+    pub whole: usize,
+    /// CRC-32 of the page as it is stored.
+    pub crc: Option<u32>,
+    /// What the page is.
+    pub kind: Kind,
 }
 
-const DICTIONARY_PAGE: i32 = 2;
+/// The kinds of pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The values that indices speak of.
+    Dictionary {
+        /// How many.
+        values: usize,
+        /// How they are written.
+        encoding: Encoding,
+    },
+    /// Levels and values, compressed together.
+    Data {
+        /// Values, nulls included.
+        values: usize,
+        /// How they are written.
+        encoding: Encoding,
+        /// How definition levels are written.
+        definition: Encoding,
+        /// How repetition levels are written.
+        repetition: Encoding,
+    },
+    /// Levels, which are never compressed, and values.
+    DataV2 {
+        /// Values, nulls included.
+        values: usize,
+        /// Nulls.
+        nulls: usize,
+        /// Rows.
+        rows: usize,
+        /// How values are written.
+        encoding: Encoding,
+        /// Bytes of definition levels.
+        definition: usize,
+        /// Bytes of repetition levels, which come first.
+        repetition: usize,
+        /// Whether the values are compressed.
+        compressed: bool,
+    },
+    /// One that no reader needs.
+    Index,
+}
 
-/// Reads the head of a page header from its first bytes.
-pub fn page_head(bytes: &[u8]) -> Option<PageHead> {
+/// Why there is no header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// The bytes end within it.
+    Short,
+    /// They are something else.
+    Garbage,
+    /// What it says cannot be.
+    Wrong(String),
+}
+
+/// Reads the header that `bytes` begin with.
+///
+/// # Errors
+/// See [`Unread`].
+pub fn page_head(bytes: &[u8]) -> Result<PageHead, Unread> {
     let mut fields = Fields::of(bytes);
-    let kind = required(&mut fields, 1)?;
-    let uncompressed = required(&mut fields, 2)?;
-    let compressed = required(&mut fields, 3)?;
-    Some(PageHead { dictionary: kind == DICTIONARY_PAGE, uncompressed, compressed, values: values(&mut fields) })
+    let mut sizes = [0; 3];
+    for (id, size) in (1..).zip(&mut sizes) {
+        *size = match fields.next() {
+            Some((I32, found)) if found == id => fields.i32().ok_or(Unread::Garbage)?,
+            _ => return Err(Unread::Garbage),
+        };
+    }
+    let size = |n: i32| usize::try_from(n).map_err(|_| Unread::Wrong(format!("size {n} is negative")));
+    let (whole, stored) = (size(sizes[1])?, size(sizes[2])?);
+    let (mut crc, mut page) = (None, None);
+    loop {
+        match fields.next().ok_or(Unread::Short)? {
+            (STOP, _) => break,
+            (I32, 4) => crc = Some(fields.i32().ok_or(Unread::Short)?.cast_unsigned()),
+            (STRUCT, id @ (5 | 7 | 8)) => {
+                let mut inner = fields.inner();
+                page = Some((id, numbers(&mut inner)?));
+                fields.behind(&inner);
+            }
+            (kind, _) => fields.skip(kind).ok_or(Unread::Short)?,
+        }
+    }
+    let len = bytes.len() - fields.left();
+    let kind = match (sizes[0], page) {
+        (0, Some((5, page))) => page.data()?,
+        (2, Some((7, page))) => page.dictionary()?,
+        (3, Some((8, page))) => page.data_v2()?,
+        (0 | 2 | 3, _) => return Err(Unread::Wrong("its header does not say what is in it".into())),
+        _ => Kind::Index,
+    };
+    Ok(PageHead { len, stored, whole, crc, kind })
 }
 
-/// The number of values and their encoding, from the struct of the page's type.
-fn values(fields: &mut Fields<'_>) -> Option<(i32, i32)> {
+/// The integers of a page's struct by field id, and its one boolean.
+#[derive(Default)]
+struct Numbers {
+    found: [Option<i32>; 7],
+    compressed: Option<bool>,
+}
+
+/// Reads a page's struct to its end.
+fn numbers(fields: &mut Fields<'_>) -> Result<Numbers, Unread> {
+    let mut out = Numbers::default();
     loop {
-        match fields.next()? {
-            (I32, 4) => fields.i32().map(drop)?,
-            (STRUCT, page @ (5 | 7 | 8)) => {
-                // `encoding` comes second in a v1 or dictionary page, fourth in a v2 one
-                let place = if page == 8 { 4 } else { 2 };
-                let mut inner = fields.inner();
-                let count = required(&mut inner, 1)?;
-                for skipped in 2..place {
-                    required(&mut inner, skipped)?;
-                }
-                return Some((count, required(&mut inner, place)?));
+        match fields.next().ok_or(Unread::Short)? {
+            (STOP, _) => return Ok(out),
+            (I32, id @ 1..=6) => {
+                let place = usize::try_from(id).map_err(|_| Unread::Garbage)?;
+                out.found[place] = Some(fields.i32().ok_or(Unread::Short)?);
             }
-            _ => return None,
+            // a boolean field is its type
+            (kind @ (1 | 2), 7) => out.compressed = Some(kind == 1),
+            (kind, _) => fields.skip(kind).ok_or(Unread::Short)?,
         }
     }
 }
 
-/// The integer of field `id`, if that is the next one.
-fn required(fields: &mut Fields<'_>, id: i64) -> Option<i32> {
-    (fields.next()? == (I32, id)).then(|| fields.i32())?
+impl Numbers {
+    fn required(&self, id: usize) -> Result<i32, Unread> {
+        self.found[id].ok_or_else(|| Unread::Wrong("its header does not say what is in it".into()))
+    }
+
+    fn count(&self, id: usize) -> Result<usize, Unread> {
+        let found = self.required(id)?;
+        usize::try_from(found).map_err(|_| Unread::Wrong(format!("{found} values announced")))
+    }
+
+    fn encoding(&self, id: usize) -> Result<Encoding, Unread> {
+        Ok(match self.required(id)? {
+            0 => Encoding::PLAIN,
+            2 => Encoding::PLAIN_DICTIONARY,
+            3 => Encoding::RLE,
+            #[expect(deprecated, reason = "old files have it")]
+            4 => Encoding::BIT_PACKED,
+            5 => Encoding::DELTA_BINARY_PACKED,
+            6 => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            7 => Encoding::DELTA_BYTE_ARRAY,
+            8 => Encoding::RLE_DICTIONARY,
+            9 => Encoding::BYTE_STREAM_SPLIT,
+            other => return Err(Unread::Wrong(format!("encoding {other}, which the format does not have"))),
+        })
+    }
+
+    fn data(&self) -> Result<Kind, Unread> {
+        Ok(Kind::Data {
+            values: self.count(1)?,
+            encoding: self.encoding(2)?,
+            definition: self.encoding(3)?,
+            repetition: self.encoding(4)?,
+        })
+    }
+
+    fn dictionary(&self) -> Result<Kind, Unread> {
+        Ok(Kind::Dictionary { values: self.count(1)?, encoding: self.encoding(2)? })
+    }
+
+    fn data_v2(&self) -> Result<Kind, Unread> {
+        Ok(Kind::DataV2 {
+            values: self.count(1)?,
+            nulls: self.count(2)?,
+            rows: self.count(3)?,
+            encoding: self.encoding(4)?,
+            definition: self.count(5)?,
+            repetition: self.count(6)?,
+            // without the field the page is compressed
+            compressed: self.compressed.unwrap_or(true),
+        })
+    }
 }
 
 /// A header as the compact protocol writes it: the three sizes, and then a page's struct with these fields.
@@ -76,7 +213,7 @@ pub fn written(kind: i32, uncompressed: i32, compressed: i32, page: &[i32]) -> V
     if !page.is_empty() {
         // the struct's field id, 5, 7 or 8, as a step from 3
         let step = match kind {
-            DICTIONARY_PAGE => 4,
+            2 => 4,
             3 => 5,
             _ => 2,
         };
@@ -93,22 +230,64 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_written() {
-        for (kind, whole, stored) in [(0, 1 << 20, 77), (2, 0, 0), (3, i32::MAX, i32::MAX), (0, -1, i32::MIN)] {
-            let found = page_head(&written(kind, whole, stored, &[])).expect("a header");
-            let head = PageHead { dictionary: kind == 2, uncompressed: whole, compressed: stored, values: None };
-            assert_eq!(found, head);
+    fn every_kind_of_page_is_read_as_written() {
+        let data = Kind::Data {
+            values: 9,
+            encoding: Encoding::RLE_DICTIONARY,
+            definition: Encoding::RLE,
+            repetition: Encoding::RLE,
+        };
+        let v2 = Kind::DataV2 {
+            values: 40,
+            nulls: 1,
+            rows: 39,
+            encoding: Encoding::DELTA_BINARY_PACKED,
+            definition: 7,
+            repetition: 6,
+            compressed: true,
+        };
+        let dictionary = Kind::Dictionary { values: 7, encoding: Encoding::PLAIN_DICTIONARY };
+        for (number, fields, kind) in [
+            (0, &[9, 8, 3, 3][..], data),
+            (2, &[7, 2], dictionary),
+            (3, &[40, 1, 39, 5, 7, 6], v2),
+            (1, &[], Kind::Index),
+        ] {
+            let bytes = written(number, 1 << 20, 77, fields);
+            let head = page_head(&[&bytes[..], &[0x15; 40]].concat()).expect("a header");
+            assert_eq!(head, PageHead { len: bytes.len(), stored: 77, whole: 1 << 20, crc: None, kind });
+            for end in 0..bytes.len() {
+                assert!(matches!(page_head(&bytes[..end]), Err(Unread::Short | Unread::Garbage)), "{end}");
+            }
         }
-        assert_eq!(page_head(b"PAR1"), None);
-        assert_eq!(page_head(&[0x15, 0x80]), None);
     }
 
     #[test]
-    fn values_are_found_in_every_kind_of_page() {
-        for (kind, fields, found) in
-            [(0, &[9, 8, 3, 3][..], (9, 8)), (2, &[7, 2], (7, 2)), (3, &[40, 1, 39, 5, 0, 6], (40, 5))]
-        {
-            assert_eq!(page_head(&written(kind, 10, 10, fields)).expect("a header").values, Some(found));
+    fn a_checksum_and_what_is_not_known_are_passed() {
+        // crc −1; statistics in field 5 of the struct; an unknown string behind it
+        let bytes = [
+            &[0x15, 0, 0x15, 8, 0x15, 10, 0x15, 1, 0x1c, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6][..],
+            &[0x1c, 0x18, 2, b'a', b'b', 0, 0, 0x88, 2, b'h', b'i', 0],
+        ]
+        .concat();
+        let head = page_head(&bytes).expect("a header");
+        assert_eq!((head.crc, head.len, head.whole, head.stored), (Some(u32::MAX), bytes.len(), 4, 5));
+        assert!(matches!(head.kind, Kind::Data { values: 1, .. }));
+    }
+
+    #[test]
+    fn what_cannot_be_is_told() {
+        for (bytes, why) in [
+            (written(0, -1, 7, &[1, 0, 3, 3]), "negative"),
+            (written(0, 1, i32::MIN, &[1, 0, 3, 3]), "negative"),
+            (written(0, 1, 1, &[-1, 0, 3, 3]), "-1 values"),
+            (written(0, 1, 1, &[1, 77, 3, 3]), "encoding 77"),
+            (written(0, 1, 1, &[1, 0, 3]), "does not say"),
+            (written(3, 1, 1, &[]), "does not say"),
+        ] {
+            assert!(matches!(page_head(&bytes), Err(Unread::Wrong(what)) if what.contains(why)), "{why}");
         }
+        assert_eq!(page_head(b"PAR1"), Err(Unread::Garbage));
+        assert_eq!(page_head(&[0xff; 400]), Err(Unread::Garbage));
     }
 }

@@ -1,19 +1,21 @@
 //! One row group read by several workers at once, in order, each page decoded once.
 //!
-//! A row group is cut into *windows* of rows, and its columns into *lanes*: each lane is one decoder behind a lock. The
-//! worker of window n + 1 follows one lane behind the worker of window n, so that both decode at the same time, no
-//! decoder ever goes back, and whole batches form in one worker, in order. Held are one page and one dictionary a
-//! column, whatever the size of the row group.
+//! A row group is cut into *windows* of rows, and its columns into *lanes*: each lane is decoded from front to back, one
+//! window after the other. What is to be done, a lane of a window, stands on a board; every worker that came for a
+//! window takes from the board until its own is complete, whoever decoded it. So nobody waits while there is work, no
+//! decoder ever goes back, and held are one page and one dictionary a column, whatever the size of the row group.
 //!
-//! Who waits for a turn reads and decompresses the pages that come next: a page often serves many windows, and the
-//! first of them would pay for all. Columns that a predicate looks at come first; the lanes behind them decode only the
-//! rows that are left.
+//! A worker prefers the lanes that it had last, in whatever window: their dictionaries and pages are in its core's
+//! cache. It takes another's only where it has nothing else to do, which also evens out lanes that take longer.
+//! Columns that a predicate looks at come first; the lanes behind them decode only the rows that are left.
 //!
-//! A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns share one.
+//! Who finds nothing on the board reads and decompresses the pages that come next: with one or two columns most of the
+//! work is there. A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns share one.
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use arrow::array::ArrayRef;
 
@@ -29,21 +31,51 @@ const WORTH: usize = 384 << 10;
 pub struct RowGroup {
     opening: Opening,
     lanes: Vec<Lane>,
-    dead: AtomicBool,
+    /// The lanes that the predicates look at.
+    judged: usize,
+    board: Mutex<Board>,
+    moved: Condvar,
 }
 
 /// Some columns that are decoded together.
 struct Lane {
     /// Their positions in the projection.
     columns: Range<usize>,
-    state: Mutex<LaneState>,
-    moved: Condvar,
+    /// Opened by whoever comes first.
+    readers: Mutex<Vec<ColumnReader>>,
 }
 
-struct LaneState {
-    /// Opened by whoever comes first.
-    columns: Vec<ColumnReader>,
+/// What is to be done, and who does it.
+struct Board {
+    /// The windows that somebody waits for, the oldest first.
+    windows: VecDeque<Open>,
+    lanes: Vec<Turn>,
+    /// Windows that start here or later are never completed: one of them failed, or the run is over.
+    over: u64,
+}
+
+/// How far a lane is.
+struct Turn {
+    /// Where its next window starts.
     row: u64,
+    busy: bool,
+    /// Who decoded its last window.
+    last: Option<ThreadId>,
+}
+
+/// A window that is being read.
+struct Open {
+    start: u64,
+    rows: usize,
+    columns: Vec<Option<ArrayRef>>,
+    /// Lanes that are done.
+    done: usize,
+    /// The rows that the predicates left; `None`: all, or not known yet.
+    keep: Option<Selection>,
+    judged: bool,
+    /// The first lane that failed, and how. Those in front of it are still read, so that which error is raised does
+    /// not depend on who was faster.
+    fault: Option<(usize, Error)>,
 }
 
 /// The columns of a window, with the rows that the predicates left.
@@ -54,115 +86,268 @@ pub struct Window {
     pub rows: usize,
 }
 
+/// A lane of a window, taken from the board.
+struct Job {
+    lane: usize,
+    start: u64,
+    rows: usize,
+    keep: Option<Selection>,
+}
+
 impl RowGroup {
     /// Columns in lanes; `together` in as few as can be, for a row group that one worker reads alone. Opens nothing yet.
     pub fn new(opening: Opening, together: bool) -> Self {
-        let mut lanes = Vec::new();
-        let mut first = 0;
-        let mut bytes = 0;
+        let (mut lanes, mut turns) = (Vec::new(), Vec::new());
+        let (mut first, mut bytes, mut judged) = (0, 0, 0);
+        let width = opening.filter.as_ref().map_or(0, |f| f.width());
         for (i, column) in opening.columns.iter().enumerate() {
             bytes += column.row_bytes(opening.part) * opening.window;
-            let last = i + 1 == opening.columns.len();
             // what the predicates look at comes before the rest
-            let last = last || opening.filter.as_ref().is_some_and(|f| f.width() == i + 1);
+            let last = i + 1 == opening.columns.len() || i + 1 == width;
             if last || (!together && bytes >= WORTH) {
-                let state = Mutex::new(LaneState { columns: Vec::new(), row: opening.start });
-                lanes.push(Lane { columns: first..i + 1, state, moved: Condvar::new() });
-                first = i + 1;
-                bytes = 0;
+                lanes.push(Lane { columns: first..i + 1, readers: Mutex::default() });
+                turns.push(Turn { row: opening.start, busy: false, last: None });
+                (first, bytes) = (i + 1, 0);
+                judged = if i < width { lanes.len() } else { judged };
             }
         }
-        Self { opening, lanes, dead: AtomicBool::new(false) }
+        let board = Board { windows: VecDeque::new(), lanes: turns, over: u64::MAX };
+        Self { opening, lanes, judged, board: Mutex::new(board), moved: Condvar::new() }
     }
 
-    /// The columns of the window that begins at `start`, once all earlier windows have passed.
+    /// The columns of the window that begins at `start`.
     ///
     /// # Errors
     /// Damaged pages, by column; [`Error::Cancelled`] when an earlier window failed or the run ended.
     pub fn read(&self, start: u64, rows: usize, context: &Context) -> Result<Window> {
-        let out = self.pass(start, rows, context);
-        if out.is_err() {
-            self.dead.store(true, Ordering::Relaxed);
-            for lane in &self.lanes {
-                lane.moved.notify_all();
+        let me = thread::current().id();
+        let mut board = self.board();
+        let place = board.windows.iter().position(|w| w.start > start).unwrap_or(board.windows.len());
+        board.windows.insert(place, Open::new(start, rows, self.opening.columns.len(), self.judged == 0));
+        loop {
+            if let Some(window) = board.finished(start) {
+                self.moved.notify_all();
+                return window;
             }
+            if let Err(e) = context.cancel.check() {
+                board.over = 0;
+                self.moved.notify_all();
+                return Err(e);
+            }
+            if let Some(job) = board.take(me, self.judged) {
+                drop(board);
+                board = self.work(job);
+                continue;
+            }
+            drop(board);
+            if self.prepare(start, rows) {
+                board = self.board();
+                continue;
+            }
+            board = self.board();
+            // between the two looks somebody may have put something on the board
+            if board.finishes(start) || board.offers(self.judged) {
+                continue;
+            }
+            board = self.moved.wait_timeout(board, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        out
     }
 
-    fn pass(&self, start: u64, rows: usize, context: &Context) -> Result<Window> {
-        let opening = &self.opening;
-        let mut columns = Vec::with_capacity(opening.columns.len());
-        let mut keep: Option<Selection> = None;
-        for (i, lane) in self.lanes.iter().enumerate() {
-            let mut state = self.turn(i, start, rows, context)?;
-            lane.open(&mut state, opening)?;
-            for column in &mut state.columns {
-                columns.push(column.read(opening, start, rows, keep.as_ref())?);
-            }
-            state.row += rows as u64;
-            drop(state);
-            lane.moved.notify_all();
-            if let Some(filter) = opening.filter.as_ref().filter(|f| f.width() == columns.len()) {
-                let left = filter.select(&columns, rows)?;
-                if left.count() < rows {
-                    for column in &mut columns {
-                        *column = arrow::compute::filter(column, &left.mask())?;
-                    }
-                    keep = Some(left);
-                }
-            }
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a job, and puts what comes of it on the board.
+    fn work(&self, job: Job) -> MutexGuard<'_, Board> {
+        let alarm = Alarm(self);
+        let decoded = self.decode(&job);
+        let mut board = self.board();
+        board.put(&job, &self.lanes[job.lane], decoded);
+        let judge = board.window(job.start).filter(|w| !w.judged && w.done == self.judged && w.fault.is_none());
+        if let Some(window) = judge {
+            let columns: Vec<ArrayRef> = window.columns.iter().flatten().cloned().collect();
+            drop(board);
+            let judged = self.judge(&columns, job.rows);
+            board = self.board();
+            board.set(job.start, self.judged - 1, judged);
         }
-        Ok(Window { columns, rows: keep.map_or(rows, |keep| keep.count()) })
+        self.moved.notify_all();
+        std::mem::forget(alarm);
+        board
+    }
+
+    fn decode(&self, job: &Job) -> Result<Vec<ArrayRef>> {
+        let lane = &self.lanes[job.lane];
+        let mut readers = lane.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        lane.open(&mut readers, &self.opening)?;
+        readers.iter_mut().map(|reader| reader.read(&self.opening, job.start, job.rows, job.keep.as_ref())).collect()
+    }
+
+    /// The rows that the predicates leave of `columns`, and the columns with these rows.
+    fn judge(&self, columns: &[ArrayRef], rows: usize) -> Result<(Option<Selection>, Vec<ArrayRef>)> {
+        let Some(filter) = &self.opening.filter else { return Ok((None, columns.to_vec())) };
+        let left = filter.select(columns, rows)?;
+        if left.count() == rows {
+            return Ok((None, columns.to_vec()));
+        }
+        let mask = left.mask();
+        let columns = columns.iter().map(|column| Ok(arrow::compute::filter(column, &mask)?)).collect::<Result<_>>()?;
+        Ok((Some(left), columns))
+    }
+
+    /// Reads a page ahead, for a lane that has not come as far as the window at `start`; false where there is none.
+    fn prepare(&self, start: u64, rows: usize) -> bool {
+        // only where there is plenty of room, so that whether a run fits does not depend on who was faster
+        let pool = self.opening.holder.pool();
+        if pool.limit().is_some_and(|limit| pool.held() > limit / 4) {
+            return false;
+        }
+        self.lanes.iter().zip(0..).any(|(lane, i)| {
+            let mut board = self.board();
+            let turn = &mut board.lanes[i];
+            if turn.busy || turn.row > start {
+                return false;
+            }
+            turn.busy = true;
+            drop(board);
+            let alarm = Alarm(self);
+            let mut readers = lane.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            // an error in opening meets the window that comes here in its turn
+            let done = lane.open(&mut readers, &self.opening).is_ok()
+                && readers.iter_mut().any(|reader| reader.prepare(&self.opening, rows));
+            drop(readers);
+            std::mem::forget(alarm);
+            self.board().lanes[i].busy = false;
+            self.moved.notify_all();
+            done
+        })
     }
 }
 
-impl RowGroup {
-    /// Lane `lane`, once all windows before the one at `start` have passed it. Until then, pages that will be needed
-    /// further on are read and decompressed: with one page for many windows, most of the work falls to the first.
-    fn turn(&self, lane: usize, start: u64, rows: usize, context: &Context) -> Result<MutexGuard<'_, LaneState>> {
-        let Lane { state, moved, .. } = &self.lanes[lane];
-        loop {
-            if self.dead.load(Ordering::Relaxed) {
-                return Err(Error::Cancelled);
+/// Unless it is forgotten, nobody waits for a lane whose worker is gone.
+struct Alarm<'a>(&'a RowGroup);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        self.0.board().over = 0;
+        self.0.moved.notify_all();
+    }
+}
+
+impl Open {
+    fn new(start: u64, rows: usize, columns: usize, judged: bool) -> Self {
+        Self { start, rows, columns: vec![None; columns], done: 0, keep: None, judged, fault: None }
+    }
+
+    /// Whether lane `lane` may be read by what is known of the window.
+    fn wants(&self, lane: usize, judged: usize) -> bool {
+        (self.judged || lane < judged) && self.fault.as_ref().is_none_or(|(failed, _)| lane < *failed)
+    }
+
+    fn fail(&mut self, lane: usize, error: Error) {
+        if self.fault.as_ref().is_none_or(|(failed, _)| lane < *failed) {
+            self.fault = Some((lane, error));
+        }
+    }
+}
+
+impl Board {
+    fn window(&mut self, start: u64) -> Option<&mut Open> {
+        self.windows.iter_mut().find(|w| w.start == start)
+    }
+
+    /// Whether all is done for the window at `start`: every lane, or every lane in front of one that failed.
+    fn finishes(&self, start: u64) -> bool {
+        let Some(window) = self.windows.iter().find(|w| w.start == start) else { return true };
+        start >= self.over
+            || match &window.fault {
+                None => window.judged && window.done == self.lanes.len(),
+                Some((failed, _)) => self.lanes[..*failed].iter().all(|turn| turn.row > start),
             }
-            context.cancel.check()?;
-            if let Ok(state) = state.try_lock()
-                && state.row == start
-            {
-                return Ok(state);
+    }
+
+    /// Takes the window at `start` off the board, if it is complete or never will be.
+    fn finished(&mut self, start: u64) -> Option<Result<Window>> {
+        if !self.finishes(start) {
+            return None;
+        }
+        let place = self.windows.iter().position(|w| w.start == start)?;
+        let window = self.windows.remove(place)?;
+        if start >= self.over {
+            return Some(Err(Error::Cancelled));
+        }
+        if let Some((_, error)) = window.fault {
+            self.over = start;
+            return Some(Err(error));
+        }
+        let rows = window.keep.map_or(window.rows, |keep| keep.count());
+        Some(Ok(Window { columns: window.columns.into_iter().flatten().collect(), rows }))
+    }
+
+    /// Whether `take` would find something.
+    fn offers(&self, judged: usize) -> bool {
+        self.windows.iter().any(|window| (0..self.lanes.len()).any(|lane| self.free(window, lane, judged)))
+    }
+
+    /// Whether lane `lane` of `window` can be read now.
+    fn free(&self, window: &Open, lane: usize, judged: usize) -> bool {
+        let turn = &self.lanes[lane];
+        window.start < self.over && !turn.busy && turn.row == window.start && window.wants(lane, judged)
+    }
+
+    /// The next job for `me`: of the lanes that it had before, else of any; of the oldest window first.
+    fn take(&mut self, me: ThreadId, judged: usize) -> Option<Job> {
+        let open = self.windows.iter().flat_map(|window| (0..self.lanes.len()).map(move |lane| (window, lane)));
+        let mut free = open.filter(|(window, lane)| self.free(window, *lane, judged)).peekable();
+        let any = free.peek().copied();
+        let (window, lane) = free.find(|(_, lane)| self.lanes[*lane].last == Some(me)).or(any)?;
+        let job = Job { lane, start: window.start, rows: window.rows, keep: window.keep.clone() };
+        let turn = &mut self.lanes[lane];
+        (turn.busy, turn.last) = (true, Some(me));
+        Some(job)
+    }
+
+    /// What came of a job.
+    fn put(&mut self, job: &Job, lane: &Lane, decoded: Result<Vec<ArrayRef>>) {
+        let turn = &mut self.lanes[job.lane];
+        turn.busy = false;
+        turn.row += job.rows as u64;
+        let Some(window) = self.windows.iter_mut().find(|w| w.start == job.start) else { return };
+        match decoded {
+            Ok(columns) => {
+                window.done += 1;
+                for (place, column) in window.columns[lane.columns.clone()].iter_mut().zip(columns) {
+                    *place = Some(column);
+                }
             }
-            if self.lanes[lane + 1..].iter().any(|lane| lane.prepare(&self.opening, start, rows)) {
-                continue;
+            Err(error) => {
+                window.fail(job.lane, error);
+                // later windows of this lane are never right
+                turn.row = u64::MAX;
             }
-            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.row == start {
-                return Ok(state);
+        }
+    }
+
+    /// What the predicates left of the window at `start`, whose last judged lane is `lane`.
+    fn set(&mut self, start: u64, lane: usize, judged: Result<(Option<Selection>, Vec<ArrayRef>)>) {
+        let Some(window) = self.window(start) else { return };
+        match judged {
+            Ok((keep, columns)) => {
+                for (place, column) in window.columns.iter_mut().zip(columns) {
+                    *place = Some(column);
+                }
+                (window.keep, window.judged) = (keep, true);
             }
-            drop(moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner));
+            Err(error) => window.fail(lane, error),
         }
     }
 }
 
 impl Lane {
-    fn open(&self, state: &mut LaneState, opening: &Opening) -> Result<()> {
-        for column in self.columns.clone().skip(state.columns.len()) {
-            state.columns.push(ColumnReader::open(opening, column)?);
+    fn open(&self, readers: &mut Vec<ColumnReader>, opening: &Opening) -> Result<()> {
+        for column in self.columns.clone().skip(readers.len()) {
+            readers.push(ColumnReader::open(opening, column)?);
         }
         Ok(())
-    }
-
-    /// Reads a page ahead of a window that has not come as far as the one at `start`; false where there is none.
-    fn prepare(&self, opening: &Opening, start: u64, rows: usize) -> bool {
-        // only where there is plenty of room, so that whether a run fits does not depend on who was faster
-        let pool = opening.pages.pool();
-        if pool.limit().is_some_and(|limit| pool.held() > limit / 4) {
-            return false;
-        }
-        let Ok(mut state) = self.state.try_lock() else { return false };
-        // an error in opening meets the window that comes here in its turn
-        state.row < start
-            && self.open(&mut state, opening).is_ok()
-            && state.columns.iter_mut().any(|column| column.prepare(opening, rows))
     }
 }

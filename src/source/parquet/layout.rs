@@ -8,7 +8,6 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::compact::schema_depth;
-use super::gate::read_bytes;
 use super::guard::guarded;
 use super::types;
 use super::wellformed::checked;
@@ -123,7 +122,8 @@ fn footer(at: &dyn ReadAt) -> Result<ParquetMetaData> {
         return Err(bad(format!("its footer announces {length} bytes, the file has {size}")));
     }
     let length = usize::try_from(length).map_err(|_| bad("footer too long".into()))?;
-    let bytes = read_bytes(at, size - TAIL - length as u64, length, size).context(|| name)?;
+    let mut bytes = vec![0; length];
+    at.read_exact_at(&mut bytes, size - TAIL - length as u64)?;
     let depth = schema_depth(&bytes, DEEPEST).ok_or_else(|| bad("its footer has no schema that can be read".into()))?;
     if depth > DEEPEST {
         return Err(bad(format!("its columns are nested deeper than {DEEPEST} groups")));

@@ -12,28 +12,35 @@
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `decoder` | one column: ours or the crate's |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
-//! | `gate` | judges and leases each page before the crate reads it |
-//! | `header` | the head of a page header |
+//! | `foreign` | the crate's decoder over our pages |
+//! | `pages` | the pages of a column: judged, leased, read, verified, decompressed |
+//! | `header` | what a page header says |
+//! | `codec` | how pages are compressed |
+//! | `snappy` | the codec that most files have |
 //! | `compact` | the protocol in which headers and footers are written |
 //! | `guard` | a decoder that panics is a damaged file |
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns, row groups and the predicates that the reader applies;
-//! `ParquetPieces::next` looks what a row group's own indexes rule out, and cuts the next window of what is left; a worker's `open` takes it through the lanes, each of which pulls pages
-//! through the gate as it needs them. `flat` decodes straight into the announced layout; text from the crate's decoder
+//! `ParquetPieces::next` looks what a row group's own indexes rule out, and cuts the next window of what is left; a
+//! worker's `open` takes it through the lanes, each of which pulls pages as it needs them. `flat` decodes straight into
+//! the announced layout; text from the crate's decoder
 //! comes as views and is copied into it. The batch goes on with its bytes leased.
 
+mod codec;
 mod compact;
 mod decoder;
 mod filter;
 mod flat;
-mod gate;
+mod foreign;
 mod guard;
 mod header;
 mod lanes;
 mod layout;
+mod pages;
 mod pieces;
 mod prune;
 mod rows;
+mod snappy;
 #[cfg(test)]
 mod tests;
 mod types;

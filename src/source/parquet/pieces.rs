@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::compute::cast;
 
 use super::ParquetSource;
+use super::codec::Desk;
 use super::decoder::Opening;
 use super::lanes::{RowGroup, Window};
 use super::prune::{Pruner, stored};
@@ -23,8 +24,9 @@ use crate::source::read_at::ReadAt;
 /// Bytes of a decoded window that are aimed at: small enough to stay in cache between steps, large enough that a
 /// batch's own cost does not show.
 const WINDOW: usize = 4 << 20;
-/// A row group whose columns decode to less than this is one piece, read by one worker alone.
-const ALONE: usize = 8 << 20;
+/// A row group whose columns decode to less than this is one piece, read by one worker alone: it then has pages and
+/// dictionaries of its own, which a tight limit has no room for.
+const ALONE: usize = 16 << 20;
 
 /// A run.
 pub struct ParquetPieces {
@@ -33,6 +35,7 @@ pub struct ParquetPieces {
     counters: Arc<Counters>,
     pruner: Pruner,
     pages: Holder,
+    desk: Arc<Desk>,
     _footer: Lease,
     cursor: Mutex<Cursor>,
     /// Row groups that have windows which are still to be read.
@@ -78,16 +81,18 @@ impl ParquetPieces {
         counters.files.fetch_add(1, Relaxed);
         let all = source.layout.footer().num_row_groups();
         counters.add("row groups", source.groups.len() as u64);
+        let pages = context.memory.holder("parquet pages", None);
+        let desk = Arc::new(Desk::new(pages.clone()));
         let pruner = Pruner::new(
             at.clone(),
             source.layout.clone(),
             source.pruning.clone(),
             source.columns.clone(),
             counters.clone(),
+            desk.clone(),
             context,
         );
         pruner.left_out((0..all).filter(|group| source.groups.binary_search(group).is_err()));
-        let pages = context.memory.holder("parquet pages", None);
         let footer = context.memory.holder("parquet footer", None).lease(source.layout.footer().memory_size())?;
         let mut cursor = Cursor { group: 0, rows: None, at: 0, from: 0, left: source.limit.unwrap_or(u64::MAX) };
         if let Some(place) = from {
@@ -96,7 +101,7 @@ impl ParquetPieces {
             cursor.from = if there { place.start } else { 0 };
         }
         let (cursor, open) = (Mutex::new(cursor), Mutex::default());
-        Ok(Self { source, at, counters, pruner, pages, _footer: footer, cursor, open })
+        Ok(Self { source, at, counters, pruner, pages, desk, _footer: footer, cursor, open })
     }
 
     /// Rows of a window, and whether the row group is one piece: by the file and the options alone.
@@ -106,7 +111,8 @@ impl ParquetPieces {
         let most = (options.bytes_in_force().min(WINDOW) / row).clamp(1, options.batch_size);
         // whole kilobytes of validity and values, where there are that many rows
         let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
-        let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row) <= ALONE.min(options.window() / 4);
+        let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row)
+            <= options.memory_limit.map_or(ALONE, |limit| ALONE.min(limit / 32));
         (most as u64, alone || self.source.columns.is_empty())
     }
 
@@ -119,7 +125,8 @@ impl ParquetPieces {
             window,
             rows,
             start,
-            pages: self.pages.clone(),
+            holder: self.pages.clone(),
+            desk: self.desk.clone(),
             filter: self.source.filter.clone(),
         }
     }

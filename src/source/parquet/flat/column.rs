@@ -10,7 +10,7 @@ use parquet::basic::Encoding;
 use super::Decode;
 use super::hybrid::{BLOCK, Hybrid, Run};
 use super::levels::{Levels, Places, Validity};
-use super::pages::{Page, Pages};
+use super::pages::{Part as Found, Parts, Rows};
 use super::selection::Selection;
 use crate::error::{Error, Result};
 
@@ -57,10 +57,10 @@ pub trait Kind: Send {
 
 /// A flat column of one kind.
 pub struct Flat<K> {
-    pages: Pages,
+    parts: Parts,
     page: Option<Open>,
     /// What was read ahead.
-    ahead: VecDeque<Page>,
+    ahead: VecDeque<Found>,
     /// Rows of the row group that are still to come.
     left: usize,
     /// Rows to leave out before the next one is read.
@@ -74,6 +74,7 @@ struct Open {
     left: usize,
     levels: Option<Levels>,
     values: Values,
+    body: Bytes,
 }
 
 enum Values {
@@ -83,28 +84,37 @@ enum Values {
 
 impl<K: Kind> Flat<K> {
     /// A column of `kind` with `rows` rows.
-    pub fn new(pages: Pages, kind: K, rows: usize) -> Self {
-        Self { pages, page: None, ahead: VecDeque::new(), left: rows, behind: 0, validity: Validity::default(), kind }
+    pub fn new(parts: Parts, kind: K, rows: usize) -> Self {
+        Self { parts, page: None, ahead: VecDeque::new(), left: rows, behind: 0, validity: Validity::default(), kind }
     }
 
     /// The page with the next rows; `None` where only the crate reads it.
     fn page(&mut self) -> Result<Option<&mut Open>> {
         while self.page.as_ref().is_none_or(|page| page.left == 0) {
+            self.close();
             match self.next_page()? {
                 None => return Err(Error::Format("ends before its row group does".into())),
-                Some(Page::Foreign) => return Ok(None),
-                Some(Page::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
-                Some(Page::Data { rows, levels, values, encoding }) => {
+                Some(Found::Foreign) => return Ok(None),
+                Some(Found::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
+                Some(Found::Rows(Rows { count: rows, levels, values, encoding, body })) => {
                     let Some(values) = self.values(values, encoding, rows)? else { return Ok(None) };
-                    self.page = Some(Open { left: rows, levels, values });
+                    self.page = Some(Open { left: rows, levels, values, body });
                 }
             }
         }
         Ok(self.page.as_mut())
     }
 
-    fn next_page(&mut self) -> Result<Option<Page>> {
-        if let Some(page) = self.ahead.pop_front() { Ok(Some(page)) } else { self.pages.next() }
+    fn next_page(&mut self) -> Result<Option<Found>> {
+        if let Some(page) = self.ahead.pop_front() { Ok(Some(page)) } else { self.parts.next() }
+    }
+
+    /// Lets go of the page at hand; its buffer serves the next one.
+    fn close(&mut self) {
+        if let Some(Open { levels, values, body, .. }) = self.page.take() {
+            drop((levels, values));
+            self.parts.give_back(body);
+        }
     }
 
     fn values(&self, mut bytes: Bytes, encoding: Encoding, rows: usize) -> Result<Option<Values>> {
@@ -191,7 +201,7 @@ impl<K: Kind> Flat<K> {
             let left = self.page.as_ref().map_or(0, |page| page.left);
             if left == 0
                 && self.ahead.is_empty()
-                && let Some(rows) = self.pages.pass_page(self.behind)?
+                && let Some(rows) = self.parts.pass_page(self.behind)?
             {
                 self.behind -= rows;
                 continue;
@@ -213,8 +223,8 @@ impl<K: Kind> Flat<K> {
         while !more {
             match self.next_page()? {
                 None => return Ok(()),
-                Some(Page::Data { rows, .. }) => more = rows > 0,
-                Some(Page::Dictionary { .. } | Page::Foreign) => more = true,
+                Some(Found::Rows(page)) => more = page.count > 0,
+                Some(Found::Dictionary { .. } | Found::Foreign) => more = true,
             }
         }
         Err(Error::Format("has more rows than its row group".into()))
@@ -257,10 +267,10 @@ impl<K: Kind> Decode for Flat<K> {
 
     fn prepare(&mut self, rows: usize) -> Result<bool> {
         let there = self.page.as_ref().map_or(0, |page| page.left);
-        if self.behind > 0 || there >= rows.min(self.left) || matches!(self.ahead.back(), Some(Page::Data { .. })) {
+        if self.behind > 0 || there >= rows.min(self.left) || matches!(self.ahead.back(), Some(Found::Rows(_))) {
             return Ok(false);
         }
-        let next = self.pages.next()?;
+        let next = self.parts.next()?;
         let found = next.is_some();
         self.ahead.extend(next);
         Ok(found)
@@ -343,23 +353,41 @@ impl Values {
     }
 }
 
-/// Moves the last `valid` of `out`'s values to their places, from back to front. Under a null stands the value in
-/// front of it, so that the loop has no branch on the bits.
+/// Moves the last `valid` of `out`'s values to their places, from back to front, a run of valid rows at a time. Under a
+/// null stands the value in front of it.
 pub fn spread<T: Copy + Default>(out: &mut Vec<T>, valid: usize, places: Places<'_>) {
     let first = out.len() - valid;
     let in_front = first.checked_sub(1).map(|i| out[i]).unwrap_or_default();
     out.resize(first + places.rows, T::default());
     let tail = &mut out[first..];
-    // values of the rows up to and with `row`
-    let mut left = valid;
-    let mut row = places.rows;
-    while left > 0 && left < row {
-        row -= 1;
-        tail[row] = tail[left - 1];
-        left -= places.bit(row);
-    }
-    if left == 0 {
-        tail[..row].fill(in_front);
+    // values of the rows in front of `row`; where these are as many, they are in their places
+    let (mut left, mut row) = (valid, places.rows);
+    while left < row {
+        let start = (row - 1) / 64 * 64;
+        let rows = row - start;
+        // the row in front of `row` highest
+        let mut bits = places.word(start / 64) << (64 - rows);
+        while row > start {
+            let n = (bits.leading_ones() as usize).min(row - start);
+            left -= n;
+            row -= n;
+            if n < 8 {
+                for i in (0..n).rev() {
+                    tail[row + i] = tail[left + i];
+                }
+            } else {
+                tail.copy_within(left..left + n, row);
+            }
+            if row == start {
+                break;
+            }
+            bits <<= n;
+            let n = (bits.leading_zeros() as usize).min(row - start);
+            let value = left.checked_sub(1).map_or(in_front, |i| tail[i]);
+            tail[row - n..row].fill(value);
+            row -= n;
+            bits = if n == 64 { 0 } else { bits << n };
+        }
     }
 }
 

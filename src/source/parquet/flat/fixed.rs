@@ -42,25 +42,43 @@ macro_rules! word {
 word!(u32);
 word!(u64);
 
+/// A dictionary of at most so many values is padded to one of these sizes, so that a masked index needs no check.
+const SMALL: usize = 1 << 8;
+const MIDDLE: usize = 1 << 12;
+const LARGE: usize = 1 << 16;
+
 /// Values of one column.
 pub struct Fixed<W> {
     to: DataType,
+    /// The dictionary's values, padded with zeros to a size that `gather` knows, where there is one.
     dictionary: Vec<W>,
+    /// How many values it really has.
+    count: usize,
     out: Vec<W>,
 }
 
 impl<W: Word> Fixed<W> {
     /// Values that are announced as `to`, whose native type is as wide as `W`.
     pub fn new(to: &DataType) -> Self {
-        Self { to: to.clone(), dictionary: Vec::new(), out: Vec::new() }
+        Self { to: to.clone(), dictionary: Vec::new(), count: 0, out: Vec::new() }
+    }
+}
+
+/// Appends the values at `indices` of a dictionary of just `N`, a power of two.
+fn masked<W: Word, const N: usize>(dictionary: &[W], indices: &[u32], out: &mut Vec<W>) {
+    if let Some(dictionary) = dictionary.first_chunk::<N>() {
+        out.extend(indices.iter().map(|i| dictionary[*i as usize & (N - 1)]));
     }
 }
 
 impl<W: Word> Kind for Fixed<W> {
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
         let bytes = count.checked_mul(W::BYTES).and_then(|len| bytes.get(..len)).ok_or_else(short)?;
-        self.dictionary = Vec::with_capacity(count);
+        let padded = [SMALL, MIDDLE, LARGE].into_iter().find(|n| count <= *n).unwrap_or(count);
+        self.dictionary = Vec::with_capacity(padded);
         W::append(bytes, &mut self.dictionary);
+        self.dictionary.resize(padded, W::default());
+        self.count = count;
         Ok(())
     }
 
@@ -86,23 +104,23 @@ impl<W: Word> Kind for Fixed<W> {
     }
 
     fn repeat(&mut self, index: u32, count: usize) -> Result<()> {
-        let value = *self.dictionary.get(index as usize).ok_or_else(|| beyond(index, self.dictionary.len()))?;
+        let known = self.dictionary.get(..self.count).unwrap_or_default();
+        let value = *known.get(index as usize).ok_or_else(|| beyond(index, self.count))?;
         self.out.resize(self.out.len() + count, value);
         Ok(())
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
+        let highest = indices.iter().copied().max().unwrap_or(0);
+        if highest as usize >= self.count {
+            return Err(beyond(highest, self.count));
+        }
         let dictionary = self.dictionary.as_slice();
-        let mut missed = false;
-        self.out.extend(indices.iter().map(|i| {
-            dictionary.get(*i as usize).copied().unwrap_or_else(|| {
-                missed = true;
-                W::default()
-            })
-        }));
-        if missed {
-            let index = indices.iter().copied().max().unwrap_or(0);
-            return Err(beyond(index, dictionary.len()));
+        match self.dictionary.len() {
+            SMALL => masked::<W, SMALL>(dictionary, indices, &mut self.out),
+            MIDDLE => masked::<W, MIDDLE>(dictionary, indices, &mut self.out),
+            LARGE => masked::<W, LARGE>(dictionary, indices, &mut self.out),
+            _ => self.out.extend(indices.iter().map(|i| dictionary[*i as usize])),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `pages` | pages → levels and values, over the crate's page reader |
+//! | `pages` | pages → levels and values |
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
 //! | `selection` | the rows that a predicate left |
@@ -30,8 +30,6 @@ mod selection;
 mod tests;
 mod text;
 
-use std::sync::{Arc, Mutex};
-
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::basic::{LogicalType, TimeUnit as ParquetUnit, Type};
@@ -41,11 +39,12 @@ use self::boolean::Booleans;
 use self::column::Flat;
 pub use self::dictionary::dictionary;
 use self::fixed::Fixed;
-use self::pages::Pages;
+use self::pages::Parts;
 pub use self::selection::Selection;
 use self::text::Text;
-use super::gate::{Gate, PageLease};
+use super::pages::Pages;
 use crate::error::Result;
+use crate::memory::Lease;
 
 /// A column of a row group, decoded from front to back.
 pub trait Decode: Send {
@@ -67,31 +66,30 @@ pub trait Decode: Send {
     fn skip(&mut self, rows: usize);
 }
 
-/// A decoder for `column`, announced as `to`; `None` where only the crate has one.
-///
-/// # Errors
-/// A column outside the file, a codec that is not supported.
+/// A decoder for `column`, announced as `to`, over its `pages`; text is leased by `lease`, which is empty. `None` where
+/// only the crate has one. Reads nothing yet.
 pub fn open(
     column: &ColumnChunkMetaData,
     to: &DataType,
-    gate: Gate,
-    held: &Arc<Mutex<PageLease>>,
+    pages: impl FnOnce() -> Result<Pages>,
+    lease: Lease,
     rows: usize,
 ) -> Result<Option<Box<dyn Decode>>> {
     if !is_flat(column) {
         return Ok(None);
     }
-    let pages = |gate| Pages::open(gate, column, rows);
+    let nullable = column.column_descr().max_def_level() > 0;
+    let parts = || Ok::<_, crate::error::Error>(Parts::new(pages()?, nullable));
     Ok(Some(match (column.column_type(), to) {
-        (Type::BOOLEAN, DataType::Boolean) => Box::new(Flat::new(pages(gate)?, Booleans::default(), rows)),
+        (Type::BOOLEAN, DataType::Boolean) => Box::new(Flat::new(parts()?, Booleans::default(), rows)),
         (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => {
-            Box::new(Flat::new(pages(gate)?, Fixed::<u32>::new(to), rows))
+            Box::new(Flat::new(parts()?, Fixed::<u32>::new(to), rows))
         }
         (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => {
-            Box::new(Flat::new(pages(gate)?, Fixed::<u64>::new(to), rows))
+            Box::new(Flat::new(parts()?, Fixed::<u64>::new(to), rows))
         }
         (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => {
-            Box::new(Flat::new(pages(gate)?, Text::new(to, held.clone()), rows))
+            Box::new(Flat::new(parts()?, Text::new(to, lease), rows))
         }
         _ => return Ok(None),
     }))

@@ -1,20 +1,15 @@
 //! The pages of a flat column, taken apart into levels and values.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use parquet::basic::Encoding;
-use parquet::column::page::{Page as Raw, PageReader};
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::super::gate::Gate;
-use super::super::guard::damaged;
+use super::super::header::Kind;
+use super::super::pages::{Page, Pages};
 use super::levels::Levels;
 use crate::error::{Error, Result};
 
-/// A page.
-pub enum Page {
+/// A page taken apart.
+pub enum Part {
     /// The values that indices speak of.
     Dictionary {
         /// PLAIN values.
@@ -23,86 +18,83 @@ pub enum Page {
         count: usize,
     },
     /// Rows.
-    Data {
-        /// How many.
-        rows: usize,
-        /// Which of them are null, where the column may have nulls.
-        levels: Option<Levels>,
-        /// The values of those that are not.
-        values: Bytes,
-        /// How these are written.
-        encoding: Encoding,
-    },
+    Rows(Rows),
     /// One that only the crate can read.
     Foreign,
 }
 
-/// The pages of one column of one row group, decompressed one at a time.
-pub struct Pages {
-    reader: SerializedPageReader<Gate>,
+/// A page of rows.
+pub struct Rows {
+    /// How many.
+    pub count: usize,
+    /// Which of them are null, where the column may have nulls.
+    pub levels: Option<Levels>,
+    /// The values of those that are not.
+    pub values: Bytes,
+    /// How these are written.
+    pub encoding: Encoding,
+    /// The page as a whole, to be given back.
+    pub body: Bytes,
+}
+
+/// The parts of one column of one row group.
+pub struct Parts {
+    pages: Pages,
     nullable: bool,
 }
 
-impl Pages {
-    /// The pages of `column`, which lies behind `gate`.
-    ///
-    /// # Errors
-    /// A codec that is not supported, a column outside the file.
-    pub fn open(gate: Gate, column: &ColumnChunkMetaData, rows: usize) -> Result<Self> {
-        let nullable = column.column_descr().max_def_level() > 0;
-        Ok(Self { reader: SerializedPageReader::new(Arc::new(gate), column, rows, None).map_err(damaged)?, nullable })
+impl Parts {
+    /// The parts of `pages`; the column may have nulls if it is `nullable`.
+    pub fn new(pages: Pages, nullable: bool) -> Self {
+        Self { pages, nullable }
     }
 
     /// Passes the next page undecompressed if it is one of at most `most` rows; how many it has.
     ///
     /// # Errors
-    /// A damaged header, or a page that the run has no room for.
+    /// A damaged header.
     pub fn pass_page(&mut self, most: usize) -> Result<Option<usize>> {
-        let Some(next) = self.reader.peek_next_page().map_err(damaged)? else { return Ok(None) };
-        let rows = if next.is_dict { None } else { next.num_rows.or(next.num_levels) };
-        let Some(rows) = rows.filter(|rows| *rows <= most) else { return Ok(None) };
-        self.reader.skip_next_page().map_err(damaged)?;
+        let rows = match self.pages.peek()?.map(|head| &head.kind) {
+            Some(Kind::Data { values: rows, .. } | Kind::DataV2 { rows, .. }) if *rows <= most => *rows,
+            _ => return Ok(None),
+        };
+        self.pages.skip()?;
         Ok(Some(rows))
+    }
+
+    /// Takes back a page.
+    pub fn give_back(&mut self, body: Bytes) {
+        self.pages.give_back(body);
     }
 
     /// The next page; `None` at the end.
     ///
     /// # Errors
     /// A damaged page, or one that the run has no room for.
-    pub fn next(&mut self) -> Result<Option<Page>> {
-        let Some(raw) = self.reader.get_next_page().map_err(damaged)? else { return Ok(None) };
-        Ok(Some(match raw {
-            Raw::DictionaryPage { buf, num_values, encoding, .. } => match encoding {
-                Encoding::PLAIN | Encoding::PLAIN_DICTIONARY => {
-                    Page::Dictionary { bytes: buf, count: size(num_values)? }
-                }
-                _ => Page::Foreign,
-            },
-            Raw::DataPage { def_level_encoding, .. } if self.nullable && def_level_encoding != Encoding::RLE => {
-                Page::Foreign
-            }
-            Raw::DataPage { mut buf, num_values, encoding, .. } => {
+    pub fn next(&mut self) -> Result<Option<Part>> {
+        let Some(Page { head, body }) = self.pages.next()? else { return Ok(None) };
+        let mut values = body.clone();
+        Ok(Some(match head.kind {
+            Kind::Index => Part::Foreign,
+            Kind::Dictionary { values: count, .. } => Part::Dictionary { bytes: body, count },
+            Kind::Data { definition, .. } if self.nullable && definition != Encoding::RLE => Part::Foreign,
+            Kind::Data { values: count, encoding, .. } => {
                 let mut levels = None;
                 if self.nullable {
-                    let length = buf.first_chunk::<4>().ok_or_else(short)?;
-                    let length = size(u32::from_le_bytes(*length))?;
-                    let _ = buf.split_to(4);
-                    levels = Some(Levels::new(front(&mut buf, length)?));
+                    let length = front(&mut values, 4)?;
+                    let length = u32::from_le_bytes(*length.first_chunk().ok_or_else(short)?);
+                    levels = Some(Levels::new(front(&mut values, usize::try_from(length).map_err(|_| short())?)?));
                 }
-                Page::Data { rows: size(num_values)?, levels, values: buf, encoding }
+                Part::Rows(Rows { count, levels, values, encoding, body })
             }
-            Raw::DataPageV2 { mut buf, num_values, encoding, def_levels_byte_len, rep_levels_byte_len, .. } => {
-                front(&mut buf, size(rep_levels_byte_len)?)?;
-                let levels = front(&mut buf, size(def_levels_byte_len)?)?;
+            Kind::DataV2 { values: count, encoding, definition, repetition, .. } => {
+                front(&mut values, repetition)?;
+                let levels = front(&mut values, definition)?;
                 let levels = self.nullable.then(|| Levels::new(levels));
-                Page::Data { rows: size(num_values)?, levels, values: buf, encoding }
+                Part::Rows(Rows { count, levels, values, encoding, body })
             }
         }))
     }
-}
-
-fn size(announced: u32) -> Result<usize> {
-    usize::try_from(announced).map_err(|_| short())
 }
 
 fn front(bytes: &mut Bytes, length: usize) -> Result<Bytes> {

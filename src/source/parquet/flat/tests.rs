@@ -1,6 +1,6 @@
 //! The crate's decoder is the oracle: the same rows for every type, encoding, page and step.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{cast, concat, filter};
@@ -12,7 +12,8 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 
-use super::super::gate::{Chunk, Gate, PageLease};
+use super::super::codec::Desk;
+use super::super::pages::{Chunk, Pages};
 use super::Selection;
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
@@ -90,16 +91,11 @@ fn selected(
 ) -> Result<Option<ArrayRef>> {
     let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
     let group = footer.row_group(0);
-    let (start, len) = group.column(0).byte_range();
-    let pool = MemoryPool::new(None);
-    let chunk = Chunk { start, end: start + len, uncompressed: 64 << 20, width: Some(4) };
-    let lease = pool.holder("pages", None).empty();
-    let held = Arc::new(Mutex::new(PageLease::new(lease, [chunk])));
-    let size = bytes.len() as u64;
-    let gate = Gate::new(Arc::new(InMemory::new("x", bytes.to_vec())), size, held.clone());
+    let holder = MemoryPool::new(None).holder("pages", None);
     let rows = usize::try_from(group.num_rows()).expect("rows");
-    let refused = |e| held.lock().expect("no panic").refused().unwrap_or(e);
-    let Some(mut column) = super::open(group.column(0), to, gate, &held, rows)? else { return Ok(None) };
+    let at = Arc::new(InMemory::new("x", bytes.to_vec()));
+    let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
+    let Some(mut column) = super::open(group.column(0), to, pages, holder.empty(), rows)? else { return Ok(None) };
     column.skip(passed);
     let mut out = Vec::new();
     let mut left = rows - passed;
@@ -114,7 +110,7 @@ fn selected(
             column.skip(n);
             continue;
         }
-        let Some(array) = column.read(n, keep.as_ref()).map_err(refused)? else { return Ok(None) };
+        let Some(array) = column.read(n, keep.as_ref())? else { return Ok(None) };
         array.to_data().validate_full().expect("a sound array");
         assert_eq!(array.len(), keep.map_or(n, |keep| keep.count()));
         out.push(array);
@@ -214,6 +210,21 @@ fn other_encodings_are_left_to_the_crate() {
     assert!(decoded(&bytes, &DataType::Int64, 0, &[10]).expect("reads").is_none());
     let bytes = file(&column, true, WriterProperties::default());
     assert!(decoded(&bytes, &DataType::Int32, 0, &[10]).expect("opens").is_none(), "another type than stored");
+}
+
+#[test]
+fn halves_of_a_character_are_no_text_wherever_they_meet() {
+    for (first, second) in [(&b"\xC3"[..], &b"\xA9"[..]), (b"ab\xC3", b"x"), (b"", b"\xA9")] {
+        for dictionary in [false, true] {
+            let values =
+                arrow::array::BinaryArray::from_iter_values([b"a", first, second, b"z"].into_iter().cycle().take(80));
+            let properties = WriterProperties::builder().set_dictionary_enabled(dictionary).build();
+            let bytes = file(&(Arc::new(values) as ArrayRef), true, properties);
+            let e = decoded(&bytes, &DataType::Utf8, 0, &[10]).expect_err("not text");
+            assert!(matches!(&e, Error::Format(what) if what.contains("UTF-8")), "{e:?}");
+            assert!(decoded(&bytes, &DataType::Binary, 0, &[10]).expect("bytes").is_some());
+        }
+    }
 }
 
 #[test]

@@ -3,17 +3,18 @@
 //! What a window of rows takes is known only once its values are looked at: a dictionary of a few long values can
 //! stand for gigabytes. So each append counts the bytes first, leases them, and only then copies.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 
-use super::super::gate::PageLease;
 use super::column::{Kind, beyond, short, spread};
+use super::hybrid::BLOCK;
 use super::levels::Places;
 use crate::error::{Error, Result};
+use crate::memory::Lease;
 
 /// A dictionary of values no longer than this is copied a fixed number of bytes at a time, whatever a value's length.
 const SHORT: usize = 64;
@@ -23,10 +24,12 @@ const PADDED: usize = 256 << 10;
 /// Values of one column.
 pub struct Text {
     utf8: bool,
-    held: Arc<Mutex<PageLease>>,
-    /// Bytes leased for `bytes`, and for what the dictionary takes beside its page.
-    leased: (usize, usize),
+    lease: Lease,
+    /// Bytes leased for what the dictionary takes beside its page; the rest is for `bytes`.
+    dictionary_bytes: usize,
     dictionary: Dictionary,
+    /// Rows of the window before, and the bytes of their text.
+    before: (usize, usize),
     /// Where each value ends.
     ends: Vec<i32>,
     bytes: Vec<u8>,
@@ -37,23 +40,32 @@ struct Dictionary {
     bytes: Bytes,
     /// Where each value starts and ends.
     places: Vec<(u32, u32)>,
-    /// The values themselves, padded to `stride` bytes, where all of them are short.
+    /// The values themselves, padded to `stride` bytes, and how long each is, where all of them are short.
     padded: Vec<u8>,
+    lengths: Vec<u8>,
     /// 16, 32 or 64; 0 where a value is longer.
     stride: usize,
 }
 
 impl Text {
-    /// Text, or bytes, by `to`; what it takes is leased from `held`.
-    pub fn new(to: &DataType, held: Arc<Mutex<PageLease>>) -> Self {
+    /// Text, or bytes, by `to`; what it takes is leased by `lease`, which is empty.
+    pub fn new(to: &DataType, lease: Lease) -> Self {
         let (ends, bytes) = (vec![0], Vec::new());
-        Self { utf8: *to == DataType::Utf8, held, leased: (0, 0), dictionary: Dictionary::default(), ends, bytes }
+        Self {
+            utf8: *to == DataType::Utf8,
+            lease,
+            dictionary_bytes: 0,
+            dictionary: Dictionary::default(),
+            before: (0, 0),
+            ends,
+            bytes,
+        }
     }
 
-    fn lease(&mut self, bytes: usize, dictionary: usize) -> Result<()> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.text(self.leased.0 + self.leased.1, bytes + dictionary)?;
-        self.leased = (bytes, dictionary);
+    /// The dictionary takes so many bytes beside its page.
+    fn beside(&mut self, bytes: usize) -> Result<()> {
+        self.lease.resize(self.lease.bytes() - self.dictionary_bytes + bytes)?;
+        self.dictionary_bytes = bytes;
         Ok(())
     }
 
@@ -68,45 +80,71 @@ impl Text {
         }
         if all > self.bytes.capacity() {
             let capacity = all.max(self.bytes.capacity() * 2);
-            self.lease(capacity, self.leased.1)?;
+            self.lease.resize(capacity + self.dictionary_bytes)?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         Ok(())
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "`grow` keeps it in range")]
     fn end(&mut self) {
-        self.ends.push(self.bytes.len() as i32);
+        self.ends.push(ended(self.bytes.len()));
     }
 
-    /// Values of at most `N` bytes: each is copied with its padding, over which the next one goes.
-    fn gather_padded<const N: usize>(&mut self, indices: &[u32]) -> Result<()> {
-        let places = self.dictionary.places.as_slice();
-        let mut total = 0;
-        for index in indices {
-            let (start, end) = *places.get(*index as usize).ok_or_else(|| beyond(*index, places.len()))?;
-            total += (end - start) as usize;
-        }
-        self.grow(total + N)?;
-        let Dictionary { places, padded, .. } = &self.dictionary;
-        let padded = padded.as_chunks::<N>().0;
-        let first = self.bytes.len();
-        self.bytes.resize(first + total + N, 0);
-        let mut at = first;
-        for index in indices {
-            let index = *index as usize;
-            let (start, end) = places[index];
-            self.bytes[at..at + N].copy_from_slice(&padded[index]);
-            at += (end - start) as usize;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_possible_wrap,
-                reason = "`grow` keeps it in range"
-            )]
-            self.ends.push(at as i32);
-        }
-        self.bytes.truncate(at);
+    /// The values at `indices`, at most `N` bytes each: copied with their padding, over which the next one goes.
+    fn padded<const N: usize>(&mut self, indices: impl ExactSizeIterator<Item = usize>) -> Result<()> {
+        let room = indices.len() * N;
+        self.grow(room)?;
+        let Self { dictionary, ends, bytes, .. } = self;
+        let (padded, lengths) = (dictionary.padded.as_chunks::<N>().0, dictionary.lengths.as_slice());
+        let first = bytes.len();
+        bytes.resize(first + room, 0);
+        let (into, mut at) = (&mut bytes[first..], 0);
+        ends.extend(indices.map(|index| {
+            into[at..at + N].copy_from_slice(&padded[index]);
+            at += usize::from(lengths[index]);
+            ended(first + at)
+        }));
+        bytes.truncate(first + at);
         Ok(())
+    }
+
+    /// The values at `indices`, which are there.
+    fn values(&mut self, indices: impl ExactSizeIterator<Item = usize> + Clone) -> Result<()> {
+        match self.dictionary.stride {
+            16 => return self.padded::<16>(indices),
+            32 => return self.padded::<32>(indices),
+            SHORT => return self.padded::<SHORT>(indices),
+            _ => {}
+        }
+        let length = |index: usize| {
+            let (start, end) = self.dictionary.places[index];
+            (end - start) as usize
+        };
+        let total = indices.clone().try_fold(0_usize, |sum, index| sum.checked_add(length(index)));
+        self.grow(total.ok_or_else(short)?)?;
+        for index in indices {
+            let (start, end) = self.dictionary.places[index];
+            self.bytes.extend_from_slice(&self.dictionary.bytes[start as usize..end as usize]);
+            self.end();
+        }
+        Ok(())
+    }
+
+    /// Whether the values from `first` on, which were not looked at before, are text, each of them.
+    fn check_text(&self, first: usize) -> Result<()> {
+        let ends = &self.ends[first - 1..];
+        if !self.utf8 || ends.len() == 1 {
+            return Ok(());
+        }
+        let bytes = &self.bytes[place(ends[0])..];
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| not_text(bytes))?;
+        let whole = ends.iter().all(|end| text.is_char_boundary(place(*end) - place(ends[0])));
+        if whole { Ok(()) } else { Err(Error::Format("expected text in UTF-8, found parts of characters".into())) }
+    }
+
+    fn check(&self, highest: u32) -> Result<()> {
+        let known = self.dictionary.places.len();
+        if (highest as usize) < known { Ok(()) } else { Err(beyond(highest, known)) }
     }
 }
 
@@ -115,12 +153,12 @@ impl Kind for Text {
         if count > bytes.len() / 4 {
             return Err(short());
         }
-        self.lease(self.leased.0, count * size_of::<(u32, u32)>() + PADDED)?;
+        self.beside(count * size_of::<(u32, u32)>())?;
         let mut places = Vec::with_capacity(count);
         let mut at = 0;
         for _ in 0..count {
             let (start, end) = value(&bytes, at)?;
-            if self.utf8 && std::str::from_utf8(&bytes[start..end]).is_err() {
+            if self.utf8 && simdutf8::basic::from_utf8(&bytes[start..end]).is_err() {
                 return Err(not_text(&bytes[start..end]));
             }
             places.push((position(start)?, position(end)?));
@@ -129,19 +167,27 @@ impl Kind for Text {
         let longest = places.iter().map(|(start, end)| end - start).max().unwrap_or(0);
         let stride = [16, SHORT / 2, SHORT].into_iter().find(|n| longest as usize <= *n).unwrap_or(0);
         let stride = if stride * count > PADDED { 0 } else { stride };
+        self.beside(count * (size_of::<(u32, u32)>() + stride + usize::from(stride > 0)))?;
         let mut padded = vec![0; stride * places.len()];
+        let mut lengths = Vec::new();
         if stride > 0 {
+            lengths.extend(places.iter().map(|(start, end)| u8::try_from(end - start).unwrap_or(u8::MAX)));
             for (to, (start, end)) in padded.chunks_exact_mut(stride).zip(&places) {
                 let found = &bytes[*start as usize..*end as usize];
                 to[..found.len()].copy_from_slice(found);
             }
         }
-        self.dictionary = Dictionary { bytes, places, padded, stride };
+        self.dictionary = Dictionary { bytes, places, padded, lengths, stride };
         Ok(())
     }
 
     fn reserve(&mut self, rows: usize) {
         self.ends.reserve_exact(rows);
+        // about what the window before took, so that nothing is copied while it grows; no room is no error yet
+        let (before, bytes) = self.before;
+        if before > 0 && self.bytes.capacity() == 0 {
+            let _ = self.grow((bytes / before + 1).saturating_mul(rows + rows / 64));
+        }
     }
 
     fn plain(&mut self, bytes: &Bytes, at: &mut usize, count: usize, keep: bool) -> Result<()> {
@@ -154,47 +200,34 @@ impl Kind for Text {
         }
         if keep {
             self.grow(total)?;
-            let mut from = *at;
+            let (mut from, first) = (*at, self.ends.len());
             for _ in 0..count {
                 let (start, stop) = value(bytes, from)?;
                 self.bytes.extend_from_slice(&bytes[start..stop]);
                 self.end();
                 from = stop;
             }
+            self.check_text(first)?;
         }
         *at = end;
         Ok(())
     }
 
     fn repeat(&mut self, index: u32, count: usize) -> Result<()> {
-        let (start, end) = self.dictionary.place(index)?;
-        self.grow((end - start).checked_mul(count).ok_or_else(short)?)?;
-        for _ in 0..count {
-            self.bytes.extend_from_slice(&self.dictionary.bytes[start..end]);
-            self.end();
+        self.check(index)?;
+        // a block at a time, as the room for one is made for the longest value
+        let mut left = count;
+        while left > 0 {
+            let n = left.min(BLOCK);
+            self.values(std::iter::repeat_n(index as usize, n))?;
+            left -= n;
         }
         Ok(())
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
-        match self.dictionary.stride {
-            16 => return self.gather_padded::<16>(indices),
-            32 => return self.gather_padded::<32>(indices),
-            SHORT => return self.gather_padded::<SHORT>(indices),
-            _ => {}
-        }
-        let mut total = 0;
-        for index in indices {
-            let (start, end) = self.dictionary.place(*index)?;
-            total += end - start;
-        }
-        self.grow(total)?;
-        for index in indices {
-            let (start, end) = self.dictionary.place(*index)?;
-            self.bytes.extend_from_slice(&self.dictionary.bytes[start..end]);
-            self.end();
-        }
-        Ok(())
+        self.check(indices.iter().copied().max().unwrap_or(0))?;
+        self.values(indices.iter().map(|i| *i as usize))
     }
 
     fn spread(&mut self, valid: usize, places: Places<'_>) {
@@ -205,25 +238,35 @@ impl Kind for Text {
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
         let ends = std::mem::replace(&mut self.ends, vec![0]);
         let mut bytes = std::mem::take(&mut self.bytes);
+        self.before = (ends.len() - 1, bytes.len());
         if bytes.capacity() > bytes.len() * 2 {
             bytes.shrink_to_fit();
         }
-        self.lease(0, self.leased.1)?;
-        let (ends, bytes) = (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes));
+        self.lease.resize(self.dictionary_bytes)?;
+        // SAFETY: `ends` begins with 0, and each end that was pushed is that of `bytes` then, which only grow in between;
+        // `spread` repeats ends and keeps their order. Nothing is larger than `i32::MAX` (`Text::grow`).
+        let ends = unsafe { OffsetBuffer::new_unchecked(ends.into()) };
+        let bytes = Buffer::from_vec(bytes);
         if self.utf8 {
-            let array = StringArray::try_new(ends, bytes, nulls)
-                .map_err(|_| Error::Format("expected text in UTF-8, found other bytes".into()))?;
-            return Ok(Arc::new(array));
+            // SAFETY: every value is text: those of a dictionary were looked at when it came, others by `check_text`.
+            return Ok(Arc::new(unsafe { StringArray::new_unchecked(ends, bytes, nulls) }));
         }
         Ok(Arc::new(BinaryArray::try_new(ends, bytes, nulls)?))
     }
 }
 
-impl Dictionary {
-    fn place(&self, index: u32) -> Result<(usize, usize)> {
-        let (start, end) = *self.places.get(index as usize).ok_or_else(|| beyond(index, self.places.len()))?;
-        Ok((start as usize, end as usize))
-    }
+/// An end as an offset.
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "`Text::grow` keeps it in range")]
+#[inline]
+fn ended(at: usize) -> i32 {
+    at as i32
+}
+
+/// An offset as a place.
+#[expect(clippy::cast_sign_loss, reason = "none is negative")]
+#[inline]
+fn place(end: i32) -> usize {
+    end as usize
 }
 
 /// The place of the PLAIN value that begins at `at`: four bytes of length, then so many bytes.

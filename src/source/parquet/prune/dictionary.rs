@@ -4,19 +4,19 @@
 //! that column alone are evaluated on the dictionary, and on null; where none is kept, no row is. It costs to read and
 //! decode a page that would be decoded again later, so it is done only where that page is small beside what it can save.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt64Array, new_null_array};
+use arrow::array::{Array, ArrayRef, UInt64Array, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::basic::Encoding;
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use super::super::decoder::chunk;
+use super::super::codec::Desk;
 use super::super::flat::{self, is_flat};
-use super::super::gate::{Gate, PageLease};
 use super::super::guard::guarded;
 use super::super::layout::{Column, Layout};
+use super::super::pages::{Chunk, Pages};
 use crate::batch::with_columns;
 use crate::dtype::value_type;
 use crate::error::{Error, Result};
@@ -64,20 +64,29 @@ impl ByDictionary {
         (self.column.leaves.len() == 1).then(|| group.column(self.column.leaves.start))
     }
 
-    /// Whether a row of row group `part` can be kept. A dictionary that cannot be read, or for which there is no room,
-    /// rules nothing out.
+    /// Whether a row of row group `part` can be kept. A dictionary that cannot be read, that takes more than `most` bytes,
+    /// or for which `holder` has no room, rules nothing out.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn may_match(&self, layout: &Layout, part: usize, at: &Arc<dyn ReadAt>, holder: &Holder) -> Result<bool> {
+    pub fn may_match(
+        &self,
+        layout: &Layout,
+        part: usize,
+        at: &Arc<dyn ReadAt>,
+        desk: &Arc<Desk>,
+        (holder, most): (&Holder, usize),
+    ) -> Result<bool> {
         let Some(column) = self.leaf(layout, part) else { return Ok(true) };
-        let rows = usize::try_from(layout.footer().row_group(part).num_rows()).unwrap_or(0);
-        let pages = Arc::new(Mutex::new(PageLease::new(holder.empty(), [chunk(column)])));
-        let gate = Gate::new(at.clone(), at.size(), pages.clone());
-        let found = guarded("dictionary", || flat::dictionary(column, &self.to, gate, &pages, rows));
-        let refused = pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).refused();
-        match refused.map_or(found, Err) {
-            Ok(Some(values)) => Ok(self.keeps(values, no_nulls(layout, part, &self.column.name)).unwrap_or(true)),
+        let found = guarded("dictionary", || {
+            let pages = Pages::new(at.clone(), Chunk::of(column)?, desk.clone(), holder.empty());
+            flat::dictionary(column, &self.to, pages, most, holder.empty())
+        });
+        match found {
+            Ok(Some(values)) => {
+                let Ok(_held) = holder.lease(values.get_array_memory_size() * 2) else { return Ok(true) };
+                Ok(self.keeps(values, no_nulls(layout, part, &self.column.name)).unwrap_or(true))
+            }
             Ok(None) | Err(Error::Format(_) | Error::MemoryLimit(_)) => Ok(true),
             Err(e) => Err(e),
         }

@@ -29,6 +29,7 @@ use self::dictionary::ByDictionary;
 use self::pages::{Bounds, Indexes, Pages};
 use self::statistics::GroupStats;
 pub use self::statistics::keep;
+use super::codec::Desk;
 use super::guard::guarded;
 use super::layout::{Column, Layout};
 use super::rows::Rows;
@@ -177,6 +178,8 @@ pub struct Pruner {
     columns: Arc<[Column]>,
     counters: Arc<Counters>,
     holder: Holder,
+    /// What it takes to decompress a dictionary.
+    desk: Arc<Desk>,
     /// The most bytes that an index may take.
     most: usize,
     /// Row groups in a row that filters, and dictionaries, were asked about in vain.
@@ -191,11 +194,12 @@ impl Pruner {
         pruning: Arc<Pruning>,
         columns: Arc<[Column]>,
         counters: Arc<Counters>,
+        desk: Arc<Desk>,
         context: &Context,
     ) -> Self {
         let holder = context.memory.holder("parquet page index", None);
         let most = context.options.memory_limit.map_or(32 << 20, |limit| (limit / 8).min(32 << 20));
-        Self { at, layout, pruning, columns, counters, holder, most, in_vain: Default::default() }
+        Self { at, layout, pruning, columns, counters, holder, desk, most, in_vain: Default::default() }
     }
 
     /// Row groups that were left out before the run.
@@ -276,7 +280,8 @@ impl Pruner {
         }
         self.asked(1, || {
             for dictionary in able {
-                if !dictionary.may_match(&self.layout, group, &self.at, &self.holder)? {
+                let held = (&self.holder, self.most / 4);
+                if !dictionary.may_match(&self.layout, group, &self.at, &self.desk, held)? {
                     return Ok(true);
                 }
             }

@@ -17,7 +17,6 @@ use parquet::file::page_index::index_reader::{decode_column_index, decode_offset
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 
 use super::super::compact::{Fields, LIST, STOP};
-use super::super::gate::read_bytes;
 use super::super::guard::guarded;
 use super::super::layout::Layout;
 use super::statistics::{announced, converter};
@@ -225,8 +224,9 @@ impl Indexes<'_> {
         if length > self.most {
             return Ok(None);
         }
-        match read_bytes(self.at, range.start, length, self.at.size()).map_err(Error::from) {
-            Ok(bytes) => Ok(Some(bytes)),
+        let mut bytes = vec![0; length];
+        match self.at.read_exact_at(&mut bytes, range.start) {
+            Ok(()) => Ok(Some(bytes.into())),
             Err(Error::Format(_)) => Ok(None),
             Err(e) => Err(e),
         }
