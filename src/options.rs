@@ -28,6 +28,9 @@ pub struct Options {
     pub temp_dir: Option<PathBuf>,
     /// The most bytes to spill; `None`: no limit.
     pub max_temp_bytes: Option<u64>,
+    /// Whether sources are told what a plan wants of them. Off, every verb is done by its own stage: slower, and what
+    /// tests compare with.
+    pub pushdown: bool,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             memory_limit: Some(default_limit()),
             temp_dir: None,
             max_temp_bytes: None,
+            pushdown: true,
         }
     }
 }

@@ -29,16 +29,23 @@ pub trait ColumnStats {
     fn null_count(&self, column: &str) -> Option<u64>;
     /// How many rows there are.
     fn row_count(&self) -> Option<u64>;
+
+    /// Whether it is known that no row has `value`, an array of one row of the column's type: a Bloom filter says so.
+    /// Asked only where the bounds leave it open.
+    fn lacks(&self, column: &str, value: &ArrayRef) -> bool {
+        let _ = (column, value);
+        false
+    }
 }
 
-/// Whether a row that `predicate` keeps can be among the rows; false only where statistics exclude it. `schema` is the
-/// schema that the predicate resolves against.
-pub fn may_match(predicate: &Expr, schema: &Schema, stats: &dyn ColumnStats) -> bool {
+/// Whether a row that all of `predicates` keep can be among the rows; false only where statistics exclude it. `schema`
+/// is the schema that the predicates resolve against.
+pub fn may_match(predicates: &[Expr], schema: &Schema, stats: &dyn ColumnStats) -> bool {
     if stats.row_count() == Some(0) {
         return false;
     }
     // only rows that satisfy every conjunct count, so what one of them says of NaN holds for all
-    let conjuncts = predicate.conjuncts();
+    let conjuncts: Vec<Expr> = predicates.iter().flat_map(Expr::conjuncts).collect();
     let numbers = conjuncts.iter().filter_map(never_nan).collect();
     let judge = Judge { schema, stats, numbers };
     conjuncts.iter().all(|c| judge.judge(c).truth)
@@ -221,11 +228,37 @@ impl Judge<'_> {
                     never(holds(Operator::LtEq, &l.low, &r.high)) || never(holds(Operator::GtEq, &l.high, &r.low));
                 let fixed = |b: &Bounds, side: &Expr| matches!(side, Expr::Literal(_)) || Self::constant(b, side);
                 let same = fixed(&l, left) && fixed(&r, right) && holds(Operator::Eq, &l.low, &r.low) == Some(true);
+                let apart = apart || (!same && self.lacks(left, right));
                 let equal = Can { truth: !apart, falsehood: !same };
                 if op == Operator::Eq { equal } else { Can { truth: equal.falsehood, falsehood: equal.truth } }
             }
             _ => Can::BOTH,
         }
+    }
+
+    /// Whether it is known that the column on one side has nowhere the constant on the other.
+    ///
+    /// The constant is looked for as the one value of the column's type that equals it. Where floats take part, several
+    /// values may do so, and where no value does, nothing is said.
+    fn lacks(&self, left: &Expr, right: &Expr) -> bool {
+        let found = || -> Option<bool> {
+            let ((Expr::Column(name), Expr::Literal(literal)) | (Expr::Literal(literal), Expr::Column(name))) =
+                (left, right)
+            else {
+                return None;
+            };
+            let column = &Expr::col(name);
+            let dtype = announced(value_type(self.schema.field_with_name(name).ok()?.data_type()));
+            let (met, _) = literal.meet(&dtype).ok()?;
+            if dtype.is_floating() || matches!(met, Literal::Float(_) | Literal::Null) {
+                return None;
+            }
+            let value = met.array_of(&dtype).ok().filter(|value| value.is_valid(0))?;
+            let constant = Expr::Literal(literal.clone());
+            let same = Self::holds(Operator::Eq, (column, &value), (&constant, &value)) == Some(true);
+            Some(same && self.stats.lacks(name, &value))
+        };
+        found().unwrap_or(false)
     }
 
     /// Whether a column has one value everywhere that is not null.
@@ -318,6 +351,8 @@ mod tests {
     struct Of<'a> {
         batch: &'a RecordBatch,
         nulls: bool,
+        /// Whether it knows which values are there.
+        filters: bool,
     }
 
     fn cut(text: &str, up: bool) -> String {
@@ -376,6 +411,11 @@ mod tests {
         }
         fn row_count(&self) -> Option<u64> {
             Some(self.batch.num_rows() as u64)
+        }
+        fn lacks(&self, column: &str, value: &ArrayRef) -> bool {
+            let Some(array) = self.batch.column_by_name(column).filter(|_| self.filters) else { return false };
+            assert_eq!((array.data_type(), value.len()), (value.data_type(), 1), "a value of the column's type");
+            !(0..array.len()).any(|i| array.slice(i, 1).as_ref() == value.as_ref())
         }
     }
 
@@ -469,13 +509,48 @@ mod tests {
             resolved += 1;
             let matches = typed.mask(&batch).unwrap_or_else(|e| panic!("{text}: {e}")).true_count();
             for nulls in [false, true] {
-                let may = may_match(&expr, &batch.schema(), &Of { batch: &batch, nulls });
+                let stats = Of { batch: &batch, nulls, filters: nulls };
+                let may = may_match(std::slice::from_ref(&expr), &batch.schema(), &stats);
                 assert!(may || matches == 0, "{text} loses {matches} rows of {batch:?}");
                 if may { kept += 1 } else { pruned += 1 }
             }
         }
         assert!(resolved > 5_000, "{resolved} predicates resolved");
         assert!(pruned > 1_500, "{pruned} pruned, {kept} kept");
+    }
+
+    #[test]
+    fn a_value_that_a_filter_lacks_is_pruned() {
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("i", Arc::new(Int64Array::from(vec![Some(10), Some(20), None])) as ArrayRef, true),
+            ("f", Arc::new(Float64Array::from(vec![10.0, 20.0, 30.0])), true),
+            ("s", Arc::new(StringArray::from(vec!["ma", "mz", "ma"])), true),
+            ("d", Arc::new(Date32Array::from(vec![0, 10, 19753])), true),
+        ])
+        .expect("a batch");
+        for (text, expected) in [
+            ("i = 15", false),
+            ("15 = i", false),
+            ("i = 20", true),
+            ("i in (11, 12, 13)", false),
+            ("i in (11, 20)", true),
+            ("i = 15.0", true), // as floats, large integers would be equal that are not
+            ("not i <> 15", false),
+            ("i <> 15", true),
+            ("i = 15 or i = 16", false),
+            ("i = 15 or i is null", true),
+            ("i = 20 and s = 'mb'", false),
+            ("s = 'mb'", false),
+            ("s = 'mz'", true),
+            ("s not in ('mb')", true),
+            ("d = '1970-01-03'", false),
+            ("d = '1970-01-11'", true),
+            ("f = 15", true),
+        ] {
+            let stats = Of { batch: &batch, nulls: true, filters: true };
+            let may = may_match(&[parse_predicate(text).expect("parses")], &batch.schema(), &stats);
+            assert_eq!(may, expected, "{text}");
+        }
     }
 
     #[test]
@@ -489,7 +564,8 @@ mod tests {
         ])
         .expect("a batch");
         let may = |text: &str| {
-            may_match(&parse_predicate(text).expect("parses"), &batch.schema(), &Of { batch: &batch, nulls: true })
+            let stats = Of { batch: &batch, nulls: true, filters: false };
+            may_match(&[parse_predicate(text).expect("parses")], &batch.schema(), &stats)
         };
         for (text, expected) in [
             ("i < 10", false),

@@ -425,7 +425,7 @@ fn walk_deep_expressions() {
         assert!(!expr.to_string().is_empty());
         assert_eq!(expr, &expr.clone());
         assert!(!expr.columns().is_empty() && !expr.conjuncts().is_empty() && !expr.output_name().is_empty());
-        may_match(expr, &schema, &Nothing);
+        may_match(std::slice::from_ref(expr), &schema, &Nothing);
         resolve_aggregates(&[expr.clone().aggregate(Aggregate::First)], &schema).expect("resolves");
         assert!(!format!("{expr:?}").is_empty());
     }

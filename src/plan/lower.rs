@@ -174,25 +174,29 @@ impl Plan {
         flow.pull(&context).try_fold(0, |rows, held| Ok(rows + held?.batch.num_rows() as u64))
     }
 
-    /// The number of rows, where metadata tells.
+    /// The number of rows, where metadata tells; asked only where the verbs leave it to tell, because the metadata of many
+    /// files is as many files to open.
     fn counted(&self) -> Result<Option<u64>> {
-        let mut rows = match &self.root {
+        let last = self.verbs.iter().rposition(|verb| matches!(**verb, Verb::Aggregate(_)));
+        let verbs = &self.verbs[last.map_or(0, |last| last + 1)..];
+        if !verbs.iter().all(|verb| verb.keeps_rows() || matches!(**verb, Verb::Head(_) | Verb::Skip(_))) {
+            return Ok(None);
+        }
+        let rows = match &self.root {
+            _ if last.is_some() => Some(1),
             Root::Scan(scan) => scan.source()?.rows()?,
             Root::Concat(plans) => plans
                 .iter()
                 .map(Plan::counted)
                 .try_fold(Some(0u64), |sum, rows| Ok::<_, Error>(rows?.and_then(|rows| sum.map(|sum| sum + rows))))?,
         };
-        for verb in self.verbs.iter() {
-            rows = match &**verb {
-                Verb::Head(n) => rows.map(|rows| rows.min(*n)),
-                Verb::Skip(n) => rows.map(|rows| rows.saturating_sub(*n)),
-                Verb::Aggregate(_) => Some(1),
-                verb if verb.keeps_rows() => rows,
-                _ => None,
-            };
-        }
-        Ok(rows)
+        Ok(rows.map(|rows| {
+            verbs.iter().fold(rows, |rows, verb| match &**verb {
+                Verb::Head(n) => rows.min(*n),
+                Verb::Skip(n) => rows.saturating_sub(*n),
+                _ => rows,
+            })
+        }))
     }
 
     /// Runs the plan into `collector`, which is made when the schema is known.

@@ -67,11 +67,24 @@ impl Wish {
     }
 }
 
-/// Tells the sources of `plan` what is wanted; `columns`: those of the result that are needed, `None`: all.
+/// Tells the sources of `plan` what is wanted; `columns`: those of the result that are needed, `None`: all. With pushdown
+/// switched off, the sources are told nothing.
 ///
 /// # Errors
 /// Whatever opening a source meets.
 pub fn optimize(plan: &Plan, columns: Option<BTreeSet<String>>) -> Result<Optimized> {
+    if plan.options.pushdown { pushed(plan, columns) } else { as_written(plan) }
+}
+
+fn as_written(plan: &Plan) -> Result<Optimized> {
+    let root = match &plan.root {
+        Root::Scan(scan) => From::Source(scan.source()?),
+        Root::Concat(plans) => From::Concat(plans.iter().map(as_written).collect::<Result<_>>()?),
+    };
+    Ok(Optimized { root, verbs: plan.verbs.to_vec() })
+}
+
+fn pushed(plan: &Plan, columns: Option<BTreeSet<String>>) -> Result<Optimized> {
     let mut wish = Wish { columns, ..Wish::default() };
     // with a known schema, `all` has a list of names, and `drop` can take some from it
     for (at, verb) in plan.verbs.iter().enumerate().rev() {
@@ -86,11 +99,11 @@ pub fn optimize(plan: &Plan, columns: Option<BTreeSet<String>>) -> Result<Optimi
             });
             let (places, predicates): (Vec<_>, Vec<_>) =
                 wish.predicates.into_iter().map(|(verb, conjunct, e)| ((verb, conjunct), e)).unzip();
-            let pushed = source.push(&Pushdown { columns, predicates, limit: wish.limit })?;
+            let told = source.push(&Pushdown { columns, predicates, limit: wish.limit })?;
             let done: Vec<(usize, usize)> =
-                places.into_iter().zip(pushed.exact).filter(|(_, exact)| *exact).map(|(place, _)| place).collect();
+                places.into_iter().zip(told.exact).filter(|(_, exact)| *exact).map(|(place, _)| place).collect();
             let verbs = plan.verbs.iter().enumerate().filter_map(|(at, verb)| without(verb, at, &done)).collect();
-            Ok(Optimized { root: From::Source(pushed.source), verbs })
+            Ok(Optimized { root: From::Source(told.source), verbs })
         }
         Root::Concat(plans) => {
             // each input may need more columns than the result does; all must give the same ones
@@ -101,7 +114,7 @@ pub fn optimize(plan: &Plan, columns: Option<BTreeSet<String>>) -> Result<Optimi
                 _ => None,
             };
             let input = |plan: &Plan| {
-                let mut input = optimize(plan, wanted.as_ref().map(|w: &Vec<String>| w.iter().cloned().collect()))?;
+                let mut input = pushed(plan, wanted.as_ref().map(|w: &Vec<String>| w.iter().cloned().collect()))?;
                 if let Some(wanted) = &wanted {
                     input.verbs.push(Arc::new(Verb::Select(wanted.iter().map(Expr::col).collect())));
                 }

@@ -215,6 +215,12 @@ impl PyPlan {
         Ok(Self(self.0.with_options(run)))
     }
 
+    /// The same plan whose sources are told nothing of what it wants, for tests that compare answers.
+    fn without_pushdown(&self) -> Self {
+        let options = Options { pushdown: false, ..self.0.options().clone() };
+        Self(self.0.with_options(options))
+    }
+
     /// Names and dtypes, in order.
     fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         schema_to_py(py, &self.known_schema(py)?)

@@ -9,7 +9,8 @@ pub const I32: u8 = 5;
 pub const STRUCT: u8 = 12;
 /// What follows the last field of a struct.
 pub const STOP: u8 = 0;
-const LIST: u8 = 9;
+/// A list.
+pub const LIST: u8 = 9;
 
 /// Values nested deeper than this are not skipped: no Parquet structure comes near.
 const DEEPEST: usize = 32;

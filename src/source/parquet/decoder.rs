@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
+use arrow::compute::concat;
 use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
 
@@ -14,6 +15,7 @@ use super::foreign::{self, Refused};
 use super::guard::guarded;
 use super::layout::Column;
 use super::pages::{Chunk, Pages};
+use super::rows::Rows;
 use crate::error::{Error, Result};
 use crate::memory::Holder;
 use crate::source::read_at::ReadAt;
@@ -30,7 +32,9 @@ pub struct Opening {
     pub part: usize,
     /// Rows of a window.
     pub window: usize,
-    /// The row to begin at.
+    /// Its rows that are read; windows are cut by their positions among these.
+    pub rows: Arc<Rows>,
+    /// The position to begin at.
     pub start: u64,
     /// Who holds the pages.
     pub holder: Holder,
@@ -57,8 +61,12 @@ impl Opening {
 pub struct ColumnReader {
     /// Its position in the projection.
     column: usize,
-    /// Rows of the row group.
+    /// The row that is decoded next.
+    row: u64,
+    /// The position behind the last row that is read.
     end: u64,
+    /// Whether the row group ends there.
+    whole: bool,
     refused: Refused,
     decoder: Decoder,
     /// What went wrong ahead of the window that will meet it.
@@ -91,14 +99,16 @@ impl ColumnReader {
             }
             _ => Ok(None),
         };
+        let (row, end) = (opening.rows.row(opening.start), opening.rows.count());
         let decoder = if let Some(mut flat) = flat.map_err(|e| failed(&refused, e, chosen))? {
-            flat.skip(usize::try_from(opening.start).map_err(|_| Error::Format("too many rows".into()))?);
+            flat.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Flat(flat)
         } else {
             let reader = foreign::open(opening, chosen, &refused, opening.start);
             Decoder::Crate(Box::new(reader.map_err(|e| failed(&refused, e, chosen))?))
         };
-        Ok(Self { column, end: rows as u64, refused, decoder, fault: None })
+        let whole = opening.rows.row(end) == rows as u64;
+        Ok(Self { column, row, end, whole, refused, decoder, fault: None })
     }
 
     /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.
@@ -118,8 +128,8 @@ impl ColumnReader {
         }
     }
 
-    /// Those of the `rows` rows from `start` on that `keep` wants, or all; they follow those that were read before.
-    /// After the group's last one, nothing may follow.
+    /// Those of the `rows` rows from position `start` on that `keep` wants, or all; they follow those that were read
+    /// before. After the group's last one, nothing may follow.
     ///
     /// # Errors
     /// Damaged pages, also those that were met ahead of time.
@@ -131,7 +141,7 @@ impl ColumnReader {
         if let (Decoder::Flat(flat), Some(keep)) = (&mut self.decoder, keep)
             && keep.count() == 0
         {
-            flat.skip(rows);
+            pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
             return Ok(new_empty_array(&chosen.announced));
         }
         let out =
@@ -145,8 +155,12 @@ impl ColumnReader {
     fn decode(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
         let chosen = &opening.columns[self.column];
         if let Decoder::Flat(flat) = &mut self.decoder {
-            match flat.read(rows, keep)? {
-                Some(found) => return Ok(found),
+            let stretch = opening.rows.stretch(start, rows as u64);
+            match flat_rows(flat.as_mut(), &mut self.row, stretch, keep, &chosen.announced)? {
+                Some(found) => {
+                    pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+                    return Ok(found);
+                }
                 // a page that only the crate reads: it begins where this window does
                 None => self.decoder = Decoder::Crate(Box::new(foreign::open(opening, chosen, &self.refused, start)?)),
             }
@@ -158,8 +172,12 @@ impl ColumnReader {
         if found.len() < rows {
             return Err(Error::Format(format!("expected {rows} more rows, found {}", found.len())));
         }
-        if found.len() > rows || (start + rows as u64 == self.end && reader.next().transpose()?.is_some()) {
-            return Err(Error::Format(format!("has more rows than the {} of its row group", self.end)));
+        let last = self.whole && start + rows as u64 == self.end;
+        if found.len() > rows || (last && reader.next().transpose()?.is_some()) {
+            return Err(Error::Format(format!(
+                "has more rows than the {} of its row group",
+                opening.rows.row(self.end)
+            )));
         }
         if null_keys(found) {
             return Err(Error::Format("a map has a null key".into()));
@@ -169,6 +187,42 @@ impl ColumnReader {
             None => found.clone(),
         })
     }
+}
+
+/// Leaves out the rows before `row`.
+fn pass(flat: &mut dyn Decode, at: &mut u64, row: u64) {
+    flat.skip(usize::try_from(row.saturating_sub(*at)).unwrap_or(usize::MAX));
+    *at = row.max(*at);
+}
+
+/// Those of the rows of `stretch` that `keep` wants, or all; what lies between the ranges is left out. `None` as
+/// [`Decode::read`] has it. More than one range costs a copy of what was decoded.
+fn flat_rows(
+    flat: &mut dyn Decode,
+    at: &mut u64,
+    stretch: impl Iterator<Item = Range<u64>>,
+    keep: Option<&Selection>,
+    to: &DataType,
+) -> Result<Option<ArrayRef>> {
+    let mut found = Vec::new();
+    let mut done = 0;
+    for range in stretch {
+        pass(flat, at, range.start);
+        let rows = usize::try_from(range.end - range.start).map_err(|_| Error::Format("too many rows".into()))?;
+        let keep = keep.map(|keep| keep.slice(done, rows));
+        done += rows;
+        if keep.as_ref().is_some_and(|keep| keep.count() == 0) {
+            continue;
+        }
+        let Some(part) = flat.read(rows, keep.as_ref())? else { return Ok(None) };
+        *at = range.end;
+        found.push(part);
+    }
+    Ok(Some(match found.as_slice() {
+        [] => new_empty_array(to),
+        [one] => one.clone(),
+        many => concat(&many.iter().map(|part| part.as_ref() as &dyn Array).collect::<Vec<_>>())?,
+    }))
 }
 
 /// Whether a map within `column` has a null for a key, which a file can say and Arrow cannot.

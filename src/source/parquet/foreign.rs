@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::parquet_to_arrow_field_levels;
 use parquet::column::page::{Page as Taken, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -15,12 +15,13 @@ use super::guard::{damaged, guarded};
 use super::header::Kind;
 use super::layout::Column;
 use super::pages::{Page, Pages};
+use super::rows::Rows;
 use crate::error::{Error, Result};
 
 /// Why no page could be read. The crate's errors keep only the text of it.
 pub type Refused = Arc<Mutex<Option<Error>>>;
 
-/// A decoder of `column`, from the row `start` on.
+/// A decoder of `column`, for the rows that are read from position `start` on.
 ///
 /// # Errors
 /// A column that the crate cannot decode, pages that are not there.
@@ -29,16 +30,21 @@ pub fn open(opening: &Opening, column: &Column, refused: &Refused, start: u64) -
     let schema = metadata.metadata().file_metadata().schema_descr();
     let mask = ProjectionMask::roots(schema, [column.root]);
     let levels = parquet_to_arrow_field_levels(schema, mask, Some(metadata.schema().fields()))?;
-    let start = usize::try_from(start).map_err(|_| Error::Format("too many rows".into()))?;
     let group = Group { opening, refused };
     // otherwise nothing is selected, so that a column with more rows than the group gives itself away
-    let selection = (start > 0).then(|| {
-        let rest = group.num_rows().saturating_sub(start);
-        RowSelection::from(vec![RowSelector::skip(start), RowSelector::select(rest)])
-    });
+    let rows = &opening.rows;
+    let selection = (start > 0 || !rows.is_all(group.num_rows() as u64)).then(|| selected(rows, start)).transpose()?;
     guarded("first page", || {
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, opening.window, selection).map_err(damaged)
     })
+}
+
+/// The rows at positions from `start` on.
+fn selected(rows: &Rows, start: u64) -> Result<RowSelection> {
+    let row = |row: u64| usize::try_from(row).map_err(|_| Error::Format("too many rows".into()));
+    let ranges: Vec<_> =
+        rows.stretch(start, rows.count()).map(|range| Ok(row(range.start)?..row(range.end)?)).collect::<Result<_>>()?;
+    Ok(RowSelection::from_consecutive_ranges(ranges.into_iter(), row(rows.row(rows.count()))?))
 }
 
 /// The row group that is opened.

@@ -5,7 +5,8 @@
 //! | `layout` | the footer: columns, announced types, bytes of a row |
 //! | `types` | the type of a column, by the file and by its writer's advice |
 //! | `wellformed` | what a footer must not say |
-//! | `prune` | row groups that statistics rule out |
+//! | `prune/` | row groups and rows that statistics, page index, Bloom filters and dictionaries rule out |
+//! | `rows` | the rows of a row group that are read |
 //! | `filter` | predicates that the reader applies, before it decodes the rest |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
@@ -20,8 +21,9 @@
 //! | `guard` | a decoder that panics is a damaged file |
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns, row groups and the predicates that the reader applies;
-//! `ParquetPieces::next` cuts the next window; a worker's `open` takes it through the lanes, each of which pulls pages
-//! as it needs them. `flat` decodes straight into the announced layout; text from the crate's decoder
+//! `ParquetPieces::next` looks what a row group's own indexes rule out, and cuts the next window of what is left; a
+//! worker's `open` takes it through the lanes, each of which pulls pages as it needs them. `flat` decodes straight into
+//! the announced layout; text from the crate's decoder
 //! comes as views and is copied into it. The batch goes on with its bytes leased.
 
 mod codec;
@@ -37,6 +39,7 @@ mod layout;
 mod pages;
 mod pieces;
 mod prune;
+mod rows;
 mod snappy;
 #[cfg(test)]
 mod tests;
@@ -51,6 +54,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use self::filter::RowFilter;
 use self::layout::{Column, Layout};
 use self::pieces::ParquetPieces;
+use self::prune::Pruning;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
@@ -68,8 +72,8 @@ pub struct ParquetSource {
     order: Vec<(usize, DataType)>,
     /// The row groups that are read.
     groups: Vec<usize>,
-    /// What rules row groups out by their statistics.
-    predicates: Vec<String>,
+    /// What rules row groups out, and rows.
+    pruning: Arc<Pruning>,
     /// What is applied to every row; its columns are the first of `columns`.
     filter: Option<Arc<RowFilter>>,
     limit: Option<u64>,
@@ -93,7 +97,7 @@ impl ParquetSource {
             columns,
             order,
             groups,
-            predicates: Vec::new(),
+            pruning: Arc::default(),
             filter: None,
             limit: None,
         }))
@@ -128,7 +132,7 @@ impl Source for ParquetSource {
         let order: Vec<(usize, DataType)> =
             names.iter().filter_map(|n| place(n)).map(|i| (i, columns[i].announced.clone())).collect();
         let fields: Vec<_> = names.iter().filter_map(|n| self.layout.schema.field_with_name(n).ok().cloned()).collect();
-        let groups = prune::keep(&self.layout, &self.groups, &wish.predicates);
+        let groups = prune::keep(&self.layout, &self.groups, judged);
         let limit = wish.limit.map_or(self.limit, |n| Some(self.limit.map_or(n, |m| m.min(n))));
         let source = Arc::new(Self {
             at: self.at.clone(),
@@ -137,7 +141,7 @@ impl Source for ParquetSource {
             columns: columns.into(),
             order,
             groups,
-            predicates: wish.predicates.iter().map(ToString::to_string).collect(),
+            pruning: Arc::new(Pruning::new(&self.layout, judged)),
             filter: filter.map(Arc::new),
             limit,
         });
@@ -153,8 +157,9 @@ impl Source for ParquetSource {
         let all = &self.layout.schema;
         let mut lines = vec![format!("parquet {}", self.name())];
         lines.push(format!("columns: {} of {}", self.schema.fields().len(), all.fields().len()));
-        if !self.predicates.is_empty() {
-            lines.push(format!("pruned by statistics: {}", self.predicates.join(" and ")));
+        if !self.pruning.is_empty() {
+            let kinds = self.pruning.kinds(&self.layout, &self.groups, &self.columns).join(", ");
+            lines.push(format!("pruned by {kinds}: {}", self.pruning.shown()));
         }
         if let Some(filter) = &self.filter {
             lines.push(format!("filtered before other columns are decoded: {filter}"));
@@ -167,7 +172,7 @@ impl Source for ParquetSource {
     }
 
     fn rows(&self) -> Result<Option<u64>> {
-        if !self.predicates.is_empty() {
+        if !self.pruning.is_empty() {
             return Ok(None);
         }
         let footer = self.layout.footer();

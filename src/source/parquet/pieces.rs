@@ -12,6 +12,8 @@ use super::ParquetSource;
 use super::codec::Desk;
 use super::decoder::Opening;
 use super::lanes::{RowGroup, Window};
+use super::prune::{Pruner, stored};
+use super::rows::Rows;
 use crate::batch::{bytes_held, bytes_of_rows, slices, with_columns};
 use crate::context::{Context, Counters};
 use crate::error::{Error, Result};
@@ -31,18 +33,22 @@ pub struct ParquetPieces {
     source: Arc<ParquetSource>,
     at: Arc<dyn ReadAt>,
     counters: Arc<Counters>,
+    pruner: Pruner,
     pages: Holder,
     desk: Arc<Desk>,
     _footer: Lease,
     cursor: Mutex<Cursor>,
-    /// Row groups that more than one worker reads, and the windows of each that are still to come.
+    /// Row groups that have windows which are still to be read.
     open: Mutex<HashMap<u32, Shared>>,
 }
 
 struct Shared {
+    rows: Arc<Rows>,
     /// Where its first window begins: whoever opens the decoders, of whatever window, opens them there.
     start: u64,
+    /// Those that are still to be read.
     windows: u64,
+    /// What more than one worker reads.
     group: Option<Arc<RowGroup>>,
 }
 
@@ -50,7 +56,12 @@ struct Shared {
 struct Cursor {
     /// Its position among the row groups that are read.
     group: usize,
-    row: u64,
+    /// The rows of that which are read, once it is reached.
+    rows: Option<Arc<Rows>>,
+    /// The position of the window among them.
+    at: u64,
+    /// The row to begin at, in the first row group of a run that goes on.
+    from: u64,
     /// Rows that are still wanted.
     left: u64,
 }
@@ -70,17 +81,27 @@ impl ParquetPieces {
         counters.files.fetch_add(1, Relaxed);
         let all = source.layout.footer().num_row_groups();
         counters.add("row groups", source.groups.len() as u64);
-        counters.add("row groups pruned", (all - source.groups.len()) as u64);
         let pages = context.memory.holder("parquet pages", None);
         let desk = Arc::new(Desk::new(pages.clone()));
+        let pruner = Pruner::new(
+            at.clone(),
+            source.layout.clone(),
+            source.pruning.clone(),
+            source.columns.clone(),
+            counters.clone(),
+            desk.clone(),
+            context,
+        );
+        pruner.left_out((0..all).filter(|group| source.groups.binary_search(group).is_err()));
         let footer = context.memory.holder("parquet footer", None).lease(source.layout.footer().memory_size())?;
-        let mut cursor = Cursor { group: 0, row: 0, left: source.limit.unwrap_or(u64::MAX) };
+        let mut cursor = Cursor { group: 0, rows: None, at: 0, from: 0, left: source.limit.unwrap_or(u64::MAX) };
         if let Some(place) = from {
             cursor.group = source.groups.iter().position(|g| *g as u64 >= u64::from(place.part)).unwrap_or(all);
-            cursor.row = place.start;
+            let there = source.groups.get(cursor.group).is_some_and(|g| *g as u64 == u64::from(place.part));
+            cursor.from = if there { place.start } else { 0 };
         }
         let (cursor, open) = (Mutex::new(cursor), Mutex::default());
-        Ok(Self { source, at, counters, pages, desk, _footer: footer, cursor, open })
+        Ok(Self { source, at, counters, pruner, pages, desk, _footer: footer, cursor, open })
     }
 
     /// Rows of a window, and whether the row group is one piece: by the file and the options alone.
@@ -95,13 +116,14 @@ impl ParquetPieces {
         (most as u64, alone || self.source.columns.is_empty())
     }
 
-    fn opening(&self, place: &Place, window: usize, start: u64) -> Opening {
+    fn opening(&self, part: u32, window: usize, rows: Arc<Rows>, start: u64) -> Opening {
         Opening {
             at: self.at.clone(),
             metadata: self.source.layout.metadata.clone(),
             columns: self.source.columns.clone(),
-            part: place.part as usize,
+            part: part as usize,
             window,
+            rows,
             start,
             holder: self.pages.clone(),
             desk: self.desk.clone(),
@@ -117,14 +139,14 @@ impl ParquetPieces {
         }
     }
 
-    /// The row group of `place`, opened by whoever comes first.
-    fn group(&self, place: &Place, window: usize) -> Result<Arc<RowGroup>> {
+    /// Row group `part`, opened by whoever comes first.
+    fn group(&self, part: u32, window: usize) -> Result<Arc<RowGroup>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(shared) = open.get_mut(&place.part) else { return Err(Error::Cancelled) };
+        let Some(shared) = open.get_mut(&part) else { return Err(Error::Cancelled) };
         if let Some(group) = &shared.group {
             return Ok(group.clone());
         }
-        let group = Arc::new(RowGroup::new(self.opening(place, window, shared.start), false));
+        let group = Arc::new(RowGroup::new(self.opening(part, window, shared.rows.clone(), shared.start), false));
         shared.group = Some(group.clone());
         Ok(group)
     }
@@ -139,9 +161,26 @@ impl ParquetPieces {
         }
     }
 
-    fn rows_of(&self, part: u32) -> u64 {
-        let group = self.source.layout.footer().row_group(part as usize);
-        u64::try_from(group.num_rows()).unwrap_or(0)
+    /// The rows of row group `part` that are read.
+    fn rows_of(&self, part: u32) -> Result<Arc<Rows>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(&part) {
+            return Ok(shared.rows.clone());
+        }
+        drop(open);
+        // a piece of another run
+        self.pruner.again(part as usize).map(Arc::new)
+    }
+
+    /// What is read of row group `part`, which the run has come to.
+    fn begin(&self, part: u32) -> Result<Arc<Rows>> {
+        let (rows, pruned) = self.pruner.judge(part as usize)?;
+        if rows.count() > 0 {
+            let stored = stored(&self.source.layout, part as usize, &self.source.columns);
+            self.counters.bytes_in.fetch_add(stored.saturating_sub(pruned), Relaxed);
+            self.counters.rows_in.fetch_add(rows.count(), Relaxed);
+        }
+        Ok(Arc::new(rows))
     }
 
     /// Decoded columns → batches that obey the limits, with their bytes leased.
@@ -177,28 +216,26 @@ impl Pieces for ParquetPieces {
                 return Ok(None);
             }
             let part = u32::try_from(part).map_err(|_| Error::Format("too many row groups".into()))?;
-            let rows = self.rows_of(part);
-            let left = rows.saturating_sub(cursor.row);
+            let rows = if let Some(rows) = &cursor.rows {
+                rows.clone()
+            } else {
+                let rows = self.begin(part).map_err(|e| self.damaged(e, part))?;
+                cursor.at = rows.position(std::mem::take(&mut cursor.from));
+                cursor.rows.insert(rows).clone()
+            };
+            let left = rows.count().saturating_sub(cursor.at);
             if left == 0 {
-                (cursor.group, cursor.row) = (cursor.group + 1, 0);
+                (cursor.group, cursor.rows, cursor.at) = (cursor.group + 1, None, 0);
                 continue;
             }
-            let (window, alone) = self.windows(part as usize, rows, context);
-            if cursor.row == 0 {
-                let group = self.source.layout.footer().row_group(part as usize);
-                let leaves = self.source.columns.iter().flat_map(|c| c.leaves.clone());
-                let stored: i64 = leaves.map(|leaf| group.column(leaf).compressed_size()).sum();
-                self.counters.bytes_in.fetch_add(u64::try_from(stored).unwrap_or(0), Relaxed);
-                self.counters.rows_in.fetch_add(rows, Relaxed);
-            }
+            let (window, alone) = self.windows(part as usize, rows.count(), context);
             let len = if alone { left } else { left.min(window) };
-            if !alone {
-                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-                let (start, windows) = (cursor.row, left.div_ceil(window));
-                open.entry(part).or_insert(Shared { start, windows, group: None });
-            }
-            let place = Place { file: 0, part, start: cursor.row, len, line: 0 };
-            cursor.row += len;
+            let place = Place { file: 0, part, start: rows.row(cursor.at), len, line: 0 };
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let (start, windows) = (cursor.at, left.div_ceil(len));
+            open.entry(part).or_insert(Shared { rows, start, windows, group: None });
+            drop(open);
+            cursor.at += len;
             cursor.left = cursor.left.saturating_sub(len);
             let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part as usize)).sum();
             // the crate's text comes as views and is copied; a filter copies what is left of the columns it looks at
@@ -209,25 +246,27 @@ impl Pieces for ParquetPieces {
 
     fn open(self: Arc<Self>, piece: Piece, mut lease: Lease, context: &Arc<Context>) -> Result<Pull> {
         let place = piece.place;
-        let rows = self.rows_of(place.part);
-        let (window, alone) = self.windows(place.part as usize, rows, context);
+        let rows = self.rows_of(place.part)?;
+        let (window, alone) = self.windows(place.part as usize, rows.count(), context);
         if self.source.columns.is_empty() {
+            self.leave(place.part);
             return Ok(self.counted(place, context));
         }
+        let start = rows.position(place.start);
         if !alone {
             let mut read = || -> Result<Vec<Held>> {
-                let group = self.group(&place, window as usize)?;
-                let window = group.read(place.start, place.len as usize, context)?;
+                let group = self.group(place.part, window as usize)?;
+                let window = group.read(start, place.len as usize, context)?;
                 self.leave(place.part);
                 self.batches(window, &mut lease, context)
             };
             let batches = read().map_err(|e| self.damaged(e, place.part))?;
             return Ok(Box::new(batches.into_iter().map(Ok)));
         }
-        let opening = self.opening(&place, window as usize, place.start);
-        let group = RowGroup::new(opening, true);
-        let end = place.start + place.len;
-        let mut row = place.start;
+        self.leave(place.part);
+        let group = RowGroup::new(self.opening(place.part, window as usize, rows, start), true);
+        let end = start + place.len;
+        let mut row = start;
         let context = context.clone();
         let mut ready: std::vec::IntoIter<Held> = vec![].into_iter();
         Ok(Box::new(std::iter::from_fn(move || {

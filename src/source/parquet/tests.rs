@@ -15,7 +15,7 @@ use crate::source::read_at::InMemory;
 use crate::stage::exchange;
 
 /// Rows of every kind of column: fixed, text, nullable, dictionary, nested.
-fn rows(n: i64) -> RecordBatch {
+pub(super) fn rows(n: i64) -> RecordBatch {
     let text: StringArray = (0..n).map(|i| (i % 5 != 0).then(|| format!("text {}", i % 97))).collect();
     let long: StringArray = (0..n).map(|i| Some("x".repeat((i % 61) as usize))).collect();
     let codes: DictionaryArray<Int32Type> = (0..n).map(|i| Some(["a", "bb", "ccc"][(i % 3) as usize])).collect();
@@ -62,7 +62,7 @@ fn read(source: Arc<dyn Source>, options: Options, from: Option<&Place>) -> Reco
     concat_batches(&schema, &batches).expect("one schema")
 }
 
-fn set(threads: usize, prefetch: usize, batch_size: usize, memory_limit: usize) -> Options {
+pub(super) fn set(threads: usize, prefetch: usize, batch_size: usize, memory_limit: usize) -> Options {
     Options { threads, prefetch: Some(prefetch), batch_size, memory_limit: Some(memory_limit), ..Options::default() }
 }
 
@@ -197,7 +197,7 @@ fn pages_that_do_not_fit_are_no_damage() {
 }
 
 /// `bytes` with the footer that `edit` makes of theirs.
-fn forged(bytes: &[u8], edit: impl FnOnce(ParquetMetaData) -> ParquetMetaData) -> Vec<u8> {
+pub(super) fn forged(bytes: &[u8], edit: impl FnOnce(ParquetMetaData) -> ParquetMetaData) -> Vec<u8> {
     let tail = bytes.len() - 8;
     let length = u32::from_le_bytes([bytes[tail], bytes[tail + 1], bytes[tail + 2], bytes[tail + 3]]) as usize;
     let footer = ParquetMetaDataReader::decode_metadata(&bytes[tail - length..tail]).expect("a footer");

@@ -14,6 +14,7 @@
 //! | `selection` `compress` | the rows that a predicate left, and their values put together |
 //! | `column` | the loop over pages, for every kind of value |
 //! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
+//! | `dictionary` | the values that a column can have, where a dictionary names them |
 //!
 //! What it does not take, the crate does: nested columns, other physical types, and from the first page on that is
 //! written in another encoding than PLAIN, dictionary or RLE.
@@ -21,6 +22,7 @@
 mod boolean;
 mod column;
 mod compress;
+mod dictionary;
 mod fixed;
 mod hybrid;
 mod levels;
@@ -38,6 +40,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 
 use self::boolean::Booleans;
 use self::column::Flat;
+pub use self::dictionary::dictionary;
 use self::fixed::Fixed;
 use self::pages::Parts;
 pub use self::selection::Selection;
@@ -75,11 +78,11 @@ pub fn open(
     lease: Lease,
     rows: usize,
 ) -> Result<Option<Box<dyn Decode>>> {
-    let descriptor = column.column_descr();
-    if descriptor.max_rep_level() > 0 || descriptor.max_def_level() > 1 || descriptor.path().parts().len() != 1 {
+    if !is_flat(column) {
         return Ok(None);
     }
-    let parts = || Ok::<_, crate::error::Error>(Parts::new(pages()?, descriptor.max_def_level() > 0));
+    let nullable = column.column_descr().max_def_level() > 0;
+    let parts = || Ok::<_, crate::error::Error>(Parts::new(pages()?, nullable));
     Ok(Some(match (column.column_type(), to) {
         (Type::BOOLEAN, DataType::Boolean) => Box::new(Flat::new(parts()?, Booleans::default(), rows)),
         (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => {
@@ -95,8 +98,14 @@ pub fn open(
     }))
 }
 
+/// Whether the column is a root column without anything nested in it.
+pub fn is_flat(column: &ColumnChunkMetaData) -> bool {
+    let descriptor = column.column_descr();
+    descriptor.max_rep_level() == 0 && descriptor.max_def_level() <= 1 && descriptor.path().parts().len() == 1
+}
+
 /// Whether the stored number is the announced one, bit by bit.
-fn as_stored(column: &ColumnChunkMetaData, to: &DataType) -> bool {
+pub fn as_stored(column: &ColumnChunkMetaData, to: &DataType) -> bool {
     let logical = column.column_descr().logical_type_ref();
     match (column.column_type(), to) {
         (Type::INT32, DataType::Int32 | DataType::UInt32 | DataType::Date32) => true,
