@@ -161,7 +161,9 @@ class TestReaders:
         assert duckdb.sql(f"select count(*) from '{path}' where x = 3.0").fetchall() == [(1,)]
         assert duckdb.sql(f"""select count(*) from '{path}' where isnan("only")""").fetchall() == [(5,)]
 
-    @pytest.mark.parametrize("run", [{"threads": 1}, {"threads": 8}, {"threads": 2, "prefetch": 0}])
+    @pytest.mark.parametrize(
+        "run", [{"threads": 1}, {"threads": 8}, {"threads": 2, "prefetch": 0}, {"memory_limit": None}]
+    )
     def test_the_same_bytes_whoever_encodes(self, run, flights, tmp_path):
         stream.from_arrow(flights).options(threads=2).write_parquet(tmp_path / "a.parquet", row_group_size=50_000)
         stream.from_arrow(flights).options(**run).write_parquet(tmp_path / "b.parquet", row_group_size=50_000)

@@ -596,8 +596,8 @@ class Stream:
             For zstd (1 to 22; 1 by default), gzip (0 to 9; 6) and brotli (0 to 11; 1).
         row_group_size, row_group_bytes
             Rows, and bytes before encoding, of a row group; the one that is given alone decides. By default 262,144
-            rows or 64 MiB (an eighth of ``memory_limit``), whichever comes first. Memory does not grow with them:
-            encoded pages that it has no room for wait in ``temp_dir``.
+            rows or 64 MiB, whichever comes first. Memory does not grow with them: encoded pages that it has no room
+            for wait in ``temp_dir``.
         statistics
             Smallest and largest values and counts of nulls, of row groups and of pages.
         bloom_filters

@@ -15,7 +15,7 @@
 //! Batches are handed to the encoders as they come, column by column, while the next is read or mapped; a row group
 //! that is full is written, on the consumer's thread, as soon as its last column is finished. So a file costs the
 //! batches on their way (at most 32 MiB), a page and a dictionary a column, a compressor a thread, and the finished
-//! pages of at most two row groups. Those beyond a quarter of the memory limit wait in a temporary file: however large
+//! pages of at most two row groups. Those beyond an eighth of the memory limit wait in a temporary file: however large
 //! a row group may become, memory does not.
 //!
 //! What Parquet has no type for is written in the nearest that holds it (seconds as milliseconds, `date64` as a
@@ -166,7 +166,7 @@ impl ParquetSink {
         if state.crew.is_none() {
             state.crew = Some(self.crew(&state.file, context)?);
         }
-        let (most_rows, most_bytes) = self.options.row_group_limits(context.options.memory_limit);
+        let (most_rows, most_bytes) = self.options.row_group_limits();
         let load = state.crew.as_ref().map(|crew| crew.load(bytes, lease));
         let row_bytes = (bytes / rows).max(1);
         let mut start = 0;

@@ -17,7 +17,7 @@ use crate::memory::Holder;
 
 /// Rows of a row group where nobody says otherwise.
 const ROW_GROUP_SIZE: usize = 262_144;
-/// Bytes of rows of a row group where nobody says otherwise and memory allows.
+/// Bytes of rows of a row group where nobody says otherwise.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Bytes of a page, and of a dictionary, where memory allows.
 const PAGE_BYTES: usize = 1 << 20;
@@ -59,8 +59,7 @@ pub struct ParquetOptions {
     pub compression_level: Option<i64>,
     /// The most rows of a row group. Without it and `row_group_bytes`: 262,144.
     pub row_group_size: Option<usize>,
-    /// The bytes of rows, not yet encoded, that end a row group. Without it and `row_group_size`: 64 MiB, or an eighth
-    /// of the memory limit.
+    /// The bytes of rows, not yet encoded, that end a row group. Without it and `row_group_size`: 64 MiB.
     pub row_group_bytes: Option<usize>,
     /// Whether row groups and pages carry smallest and largest values.
     pub statistics: bool,
@@ -139,17 +138,16 @@ impl ParquetOptions {
         }
     }
 
-    /// The most rows, and the bytes that end a row group. What is said rules alone; where nothing is, both.
-    pub(super) fn row_group_limits(&self, memory_limit: Option<usize>) -> (usize, usize) {
+    /// The most rows, and the bytes that end a row group. What is said rules alone; where nothing is, both. Memory has
+    /// no say: small row groups cost more of it in the end, by what the footer notes of each.
+    pub(super) fn row_group_limits(&self) -> (usize, usize) {
         match (self.row_group_size, self.row_group_bytes) {
-            (None, None) => {
-                (ROW_GROUP_SIZE, memory_limit.map_or(ROW_GROUP_BYTES, |limit| (limit / 8).min(ROW_GROUP_BYTES)).max(1))
-            }
+            (None, None) => (ROW_GROUP_SIZE, ROW_GROUP_BYTES),
             (rows, bytes) => (rows.unwrap_or(usize::MAX), bytes.unwrap_or(usize::MAX)),
         }
     }
 
-    /// What is done to finished pages. They may hold a quarter of the memory limit.
+    /// What is done to finished pages. They may hold an eighth of the memory limit.
     pub(super) fn press(&self, holder: &Holder, context: &Context) -> Result<Press> {
         let codec = self.codec()?;
         let zstd = match codec {
@@ -158,7 +156,7 @@ impl ParquetOptions {
             }
             _ => None,
         };
-        let share = context.memory.limit().map(|limit| limit / 4);
+        let share = context.memory.limit().map(|limit| limit / 8);
         let holder = context.memory.holder("parquet pages", share);
         Ok(Press { codec, zstd, checksums: self.page_checksums, holder })
     }
@@ -192,7 +190,7 @@ impl ParquetOptions {
                 ARROW_SCHEMA_META_KEY.to_owned(),
                 encode_arrow_schema(written),
             )]));
-        let most = self.row_group_limits(None).0.min(BLOOM_VALUES) as u64;
+        let most = self.row_group_limits().0.min(BLOOM_VALUES) as u64;
         for name in &self.bloom_filters {
             let field = flat(announced, name, "bloom_filters")?;
             if *field.data_type() == DataType::Boolean {
