@@ -80,6 +80,8 @@ pub struct Stats {
     pub rows_out: AtomicU64,
     /// Bytes of them.
     pub bytes_out: AtomicU64,
+    /// Bytes written to temporary files.
+    pub spilled_bytes: AtomicU64,
     started: Instant,
     stages: Mutex<Vec<Arc<Counters>>>,
 }
@@ -89,6 +91,7 @@ impl Stats {
         Self {
             rows_out: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            spilled_bytes: AtomicU64::new(0),
             started: Instant::now(),
             stages: Mutex::new(Vec::new()),
         }

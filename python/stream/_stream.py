@@ -571,13 +571,13 @@ class Stream:
         self,
         path: Any,
         *,
-        compression: str = "zstd",
+        compression: str | None = "zstd",
         compression_level: int | None = None,
         row_group_size: int | None = None,
         row_group_bytes: int | str | None = None,
         statistics: bool = True,
         bloom_filters: Any = (),
-        dictionary: bool = True,
+        dictionary: Any = True,
         page_checksums: bool = True,
         sorted_by: Any = None,
         mode: str = "overwrite",
@@ -592,6 +592,22 @@ class Stream:
             The target: a path, a binary file object, or ``"-"`` for stdout (these two are not atomic).
         compression
             ``"zstd"``, ``"snappy"``, ``"lz4"``, ``"gzip"``, ``"brotli"`` or ``"none"``.
+        compression_level
+            For zstd (1 to 22; 1 by default), gzip (0 to 9; 6) and brotli (0 to 11; 1).
+        row_group_size, row_group_bytes
+            Rows, and bytes before encoding, of a row group; the one that is given alone decides. By default 262,144
+            rows or 64 MiB, whichever comes first. Memory does not grow with them: encoded pages that it has no room
+            for wait in ``temp_dir``.
+        statistics
+            Smallest and largest values and counts of nulls, of row groups and of pages.
+        bloom_filters
+            The columns that get one: for looking up single values that statistics cannot rule out.
+        dictionary
+            True: columns whose values repeat, by a sample of each row group. False: none. Names: these columns.
+        page_checksums
+            A CRC-32 in each page, so that readers notice damage.
+        sorted_by
+            The columns that the rows are sorted by, ascending, nulls first. It is checked, and noted in the file.
         mode
             ``"overwrite"``, or ``"error"`` if the target exists.
         progress
@@ -617,7 +633,7 @@ class Stream:
             row_group_bytes=(_convert.size("row_group_bytes", row_group_bytes), None),
             statistics=(statistics, True),
             bloom_filters=(listed(bloom_filters), []),
-            dictionary=(dictionary, True),
+            dictionary=(dictionary if isinstance(dictionary, bool) else listed(dictionary), True),
             page_checksums=(page_checksums, True),
             sorted_by=(listed(sorted_by), []),
             mode=(checked_mode(mode), "overwrite"),

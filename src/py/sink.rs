@@ -19,7 +19,7 @@ use crate::format::Format;
 use crate::piece::{Collect, Held};
 use crate::plan::Plan;
 use crate::sink::csv::{CsvSink, CsvSinkOptions};
-use crate::sink::parquet::{ParquetOptions, ParquetSink};
+use crate::sink::parquet::{DictionaryOption, ParquetOptions, ParquetSink};
 use crate::sink::{Mode, Output, Written, refuse_source};
 
 /// How often a caller is told how far a run is.
@@ -108,12 +108,18 @@ fn parquet_options(arguments: &Arguments<'_>) -> PyResult<ParquetOptions> {
         o.compression = codec.extract()?;
     }
     o.compression_level = arguments.get("compression_level")?;
-    o.row_group_size = arguments.get("row_group_size")?.unwrap_or(o.row_group_size);
+    o.row_group_size = arguments.get("row_group_size")?;
     o.row_group_bytes = arguments.get("row_group_bytes")?;
     o.statistics = arguments.get("statistics")?.unwrap_or(o.statistics);
     o.bloom_filters = arguments.get("bloom_filters")?.unwrap_or_default();
-    o.dictionary = arguments.get("dictionary")?.unwrap_or(o.dictionary);
-    o.page_checksums = arguments.get("page_checksums")?;
+    if let Some(dictionary) = arguments.take("dictionary")? {
+        o.dictionary = match dictionary.extract::<bool>() {
+            Ok(true) => DictionaryOption::Sampled,
+            Ok(false) => DictionaryOption::Never,
+            Err(_) => DictionaryOption::Columns(dictionary.extract()?),
+        };
+    }
+    o.page_checksums = arguments.get("page_checksums")?.unwrap_or(o.page_checksums);
     o.sorted_by = arguments.get("sorted_by")?.unwrap_or_default();
     Ok(o)
 }

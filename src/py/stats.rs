@@ -19,7 +19,7 @@ pub fn stats<'py>(py: Python<'py>, context: &Context) -> PyResult<Bound<'py, PyD
     out.set_item("bytes_out", context.stats.bytes_out.load(Relaxed))?;
     out.set_item("seconds", context.stats.seconds())?;
     memory(&out, &context.memory)?;
-    out.set_item("spilled_bytes", 0)?;
+    out.set_item("spilled_bytes", context.stats.spilled_bytes.load(Relaxed))?;
     out.set_item("rejects", total(|s| s.rejects.load(Relaxed)))?;
     out.set_item("files", total(|s| s.files.load(Relaxed)))?;
     let rows = PyList::empty(py);

@@ -1,4 +1,4 @@
-//! The only threads: workers that open pieces and push them through the steps, in parallel and yet in order.
+//! The workers: threads that open pieces and push them through the steps, in parallel and yet in order.
 //!
 //! A channel of channels: each worker takes the next piece under a lock (so pieces are cut in order) together with a
 //! *ticket* and a channel for its results, and the consumer, who is told of each channel in that order, empties one

@@ -1,29 +1,54 @@
 //! Rows → a Parquet file.
 //!
-//! Batches are gathered until a row group is full by rows or by bytes, then its columns are encoded, each on its own
-//! and as many at once as the run has threads, and written in order. So a row group costs its rows once, the encoded
-//! columns that wait for their turn, and a compressor a thread, however many columns there are. Where memory is short
-//! for that, columns are encoded and written one after the other.
+//! | file | |
+//! |---|---|
+//! | `options` | what a caller may say, checked |
+//! | `types` | what Parquet can hold, and as what |
+//! | `sorted` | rows checked against `sorted_by` |
+//! | `crew` | the encoders, and what waits for them |
+//! | `lane` | one column of a row group |
+//! | `choose` | how its values are encoded |
+//! | `pages`, `header`, `compress` | finished pages: compressed, with checksums |
+//! | `temp` | pages that memory has no room for |
+//! | `footer` | the order of statistics, as every reader knows it |
+//!
+//! Batches are handed to the encoders as they come, column by column, while the next is read or mapped; a row group
+//! that is full is written, on the consumer's thread, as soon as its last column is finished. So a file costs the
+//! batches on their way (at most 32 MiB), a page and a dictionary a column, a compressor a thread, and the finished
+//! pages of at most two row groups. Those beyond an eighth of the memory limit wait in a temporary file: however large
+//! a row group may become, memory does not.
 //!
 //! What Parquet has no type for is written in the nearest that holds it (seconds as milliseconds, `date64` as a
 //! date), or refused by name before anything is written. The Arrow schema goes along, so that dictionaries, durations
 //! and time zones come back.
 
-mod encode;
+mod choose;
+mod compress;
+mod crew;
+mod footer;
+mod header;
+mod lane;
 mod options;
+mod pages;
+mod sorted;
+mod temp;
+mod types;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, SortOptions, cast_with_options};
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::{OwnedRow, RowConverter, SortField};
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use arrow::array::ArrayRef;
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::SchemaRef;
+use arrow::row::OwnedRow;
 use parquet::file::writer::SerializedFileWriter;
 
-use self::encode::Part;
-pub use self::options::ParquetOptions;
+use self::crew::Crew;
+use self::footer::Tail;
+use self::lane::{Column, Plan};
+pub use self::options::{DictionaryOption, ParquetOptions};
+use self::sorted::{Order, Sorted};
 use super::{Output, Written};
 use crate::batch;
 use crate::context::Context;
@@ -32,19 +57,14 @@ use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
 use crate::piece::{Collect, Held};
 
-/// The most bytes of rows in a row group, where nobody says otherwise and memory allows.
-const ROW_GROUP_BYTES: usize = 64 << 20;
-
 /// Writes a Parquet file; see the module.
 pub struct ParquetSink {
     name: String,
     /// What goes into the file: the announced schema in types that Parquet has.
     schema: SchemaRef,
     sorted: Option<Sorted>,
-    row_group_size: usize,
-    row_group_bytes: Option<usize>,
-    codec_bytes: usize,
-    output: Arc<Mutex<Option<Output>>>,
+    options: ParquetOptions,
+    sluice: Arc<Mutex<Sluice>>,
     state: Mutex<Option<State>>,
     holder: OnceLock<Holder>,
 }
@@ -52,14 +72,35 @@ pub struct ParquetSink {
 /// What `absorb` changes.
 struct State {
     file: SerializedFileWriter<Tap>,
-    factory: ArrowRowGroupWriterFactory,
-    parts: Vec<Part>,
-    /// Rows and bytes in `parts`.
+    /// The encoders, once there are rows.
+    crew: Option<Crew>,
+    /// Rows and bytes of rows in the row group that grows.
     rows: usize,
     bytes: usize,
     /// Rows in all.
     total: u64,
     last: Option<OwnedRow>,
+}
+
+impl State {
+    /// Writes the row groups that are finished; after `seal`, waits for all of them.
+    fn write_finished(&mut self, all: bool, context: &Context) -> Result<()> {
+        let Some(crew) = &self.crew else { return Ok(()) };
+        loop {
+            if let Some(chunks) = crew.finished()? {
+                let mut group = self.file.next_row_group()?;
+                for mut chunk in chunks {
+                    let close = chunk.take_close()?;
+                    group.append_column(&chunk, close)?;
+                }
+                group.close()?;
+            } else if all && !crew.is_empty() {
+                crew.wait(context)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// A batch on its way into a row group.
@@ -70,21 +111,6 @@ pub struct Packet {
     order: Option<Order>,
 }
 
-/// The first and last row of a batch by the columns that the file is sorted by.
-struct Order {
-    first: OwnedRow,
-    last: OwnedRow,
-    /// The first row that comes before its predecessor.
-    broken: Option<usize>,
-}
-
-/// Checks that rows come in the order that the file will claim.
-struct Sorted {
-    columns: Vec<usize>,
-    names: String,
-    converter: RowConverter,
-}
-
 impl ParquetSink {
     /// A sink for batches of `schema`. Writes the file's first four bytes.
     ///
@@ -93,31 +119,20 @@ impl ParquetSink {
     /// [`Error::Value`] for options that make no sense; [`Error::ColumnNotFound`] in them; the system's.
     pub fn new(output: Output, schema: &SchemaRef, options: &ParquetOptions) -> Result<Self> {
         let name = output.name().to_owned();
-        let written = options::written_schema(schema)?;
-        let properties = options.properties(schema, &written)?;
-        let descriptor = options::converted(&written)?;
-        let output = Arc::new(Mutex::new(Some(output)));
-        let file = SerializedFileWriter::new(Tap(output.clone()), descriptor.root_schema_ptr(), Arc::new(properties))
+        let written = types::written_schema(schema)?;
+        let descriptor = types::converted(&written)?;
+        let properties = options.of_file(schema, &written, &descriptor)?;
+        let sluice = Arc::new(Mutex::new(Sluice { output: Some(output), tail: None }));
+        let file = SerializedFileWriter::new(Tap(sluice.clone()), descriptor.root_schema_ptr(), Arc::new(properties))
             .map_err(|e| about(&name, e.into()))?;
-        let factory = ArrowRowGroupWriterFactory::new(&file, written.clone());
         let sorted = if options.sorted_by.is_empty() { None } else { Some(Sorted::new(&written, &options.sorted_by)?) };
         Ok(Self {
             name,
             sorted,
             schema: written,
-            row_group_size: options.row_group_size,
-            row_group_bytes: options.row_group_bytes,
-            codec_bytes: options.codec_bytes(),
-            output,
-            state: Mutex::new(Some(State {
-                file,
-                factory,
-                parts: Vec::new(),
-                rows: 0,
-                bytes: 0,
-                total: 0,
-                last: None,
-            })),
+            options: options.clone(),
+            sluice,
+            state: Mutex::new(Some(State { file, crew: None, rows: 0, bytes: 0, total: 0, last: None })),
             holder: OnceLock::new(),
         })
     }
@@ -126,44 +141,53 @@ impl ParquetSink {
         self.holder.get_or_init(|| context.memory.holder("parquet sink", None))
     }
 
-    /// Bytes of rows in a row group: what was asked for, or an eighth of the limit.
-    fn bytes_in_force(&self, context: &Context) -> usize {
-        let most = context.memory.limit().map_or(ROW_GROUP_BYTES, |limit| (limit / 8).min(ROW_GROUP_BYTES));
-        self.row_group_bytes.unwrap_or(most).max(1)
+    fn crew(&self, file: &SerializedFileWriter<Tap>, context: &Context) -> Result<Crew> {
+        let descriptor = file.schema_descr();
+        let holder = self.holder(context).clone();
+        let plan = Plan {
+            columns: Column::all(&self.schema, descriptor, |name| self.options.dictionary.of(name))?,
+            properties: options::of_columns(file.properties(), descriptor.num_columns(), context),
+            press: Arc::new(self.options.press(&holder, context)?),
+            holder,
+        };
+        Ok(Crew::new(plan, context))
     }
 
-    fn flush(&self, state: &mut State, context: &Context) -> Result<()> {
-        if state.rows == 0 {
+    fn add(&self, state: &mut State, packet: Packet, context: &Context) -> Result<()> {
+        let Packet { batch, lease, bytes, order } = packet;
+        if let (Some(order), Some(sorted)) = (order, &self.sorted) {
+            state.last = Some(sorted.follow(state.last.as_ref(), order, state.total)?);
+        }
+        let rows = batch.num_rows();
+        if rows == 0 {
             return Ok(());
         }
-        let parts = std::mem::take(&mut state.parts);
-        (state.rows, state.bytes) = (0, 0);
-        encode::row_group(
-            &mut state.file,
-            &state.factory,
-            &self.schema,
-            &parts,
-            self.codec_bytes,
-            self.holder(context),
-            context,
-        )
-        .map_err(|e| about(&self.name, e))
-    }
-
-    fn check_order(&self, state: &mut State, order: Option<Order>) -> Result<()> {
-        let (Some(order), Some(sorted)) = (order, &self.sorted) else { return Ok(()) };
-        let broken = match &state.last {
-            Some(last) if order.first < *last => Some(0),
-            _ => order.broken,
-        };
-        if let Some(row) = broken {
-            return Err(Error::Value(format!(
-                "sorted_by=[{}]: row {} comes before the one in front of it; sort the rows first, or leave sorted_by out",
-                sorted.names,
-                state.total + row as u64 + 1,
-            )));
+        state.total += rows as u64;
+        if state.crew.is_none() {
+            state.crew = Some(self.crew(&state.file, context)?);
         }
-        state.last = Some(order.last);
+        let (most_rows, most_bytes) = self.options.row_group_limits();
+        let load = state.crew.as_ref().map(|crew| crew.load(bytes, lease));
+        let row_bytes = (bytes / rows).max(1);
+        let mut start = 0;
+        while let (true, Some(load)) = (start < rows, &load) {
+            let fit = (most_bytes - state.bytes).div_ceil(row_bytes);
+            let len = (rows - start).min(most_rows - state.rows).min(fit);
+            state.write_finished(false, context)?;
+            let Some(crew) = &mut state.crew else { return Err(ended()) };
+            if !crew.has_room(load) {
+                crew.wait(context)?;
+                continue;
+            }
+            crew.push(&batch.slice(start, len), load);
+            state.rows += len;
+            state.bytes = state.bytes.saturating_add(row_bytes * len);
+            start += len;
+            if state.rows >= most_rows || state.bytes >= most_bytes {
+                crew.seal();
+                (state.rows, state.bytes) = (0, 0);
+            }
+        }
         Ok(())
     }
 }
@@ -178,7 +202,7 @@ impl Collect for ParquetSink {
         let options = CastOptions { safe: false, ..CastOptions::default() };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
         for (field, column) in self.schema.fields().iter().zip(batch.columns()) {
-            options::check_values(field.name(), column)?;
+            types::check_values(field.name(), column)?;
             columns.push(if column.data_type() == field.data_type() {
                 column.clone()
             } else {
@@ -203,37 +227,29 @@ impl Collect for ParquetSink {
     fn absorb(&self, packet: Packet, context: &Context) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut() else { return Err(ended()) };
-        let Packet { batch, lease, bytes, order } = packet;
-        self.check_order(state, order)?;
-        state.total += batch.num_rows() as u64;
-        let (lease, rows) = (Arc::new(lease), batch.num_rows());
-        let most = self.bytes_in_force(context);
-        let mut start = 0;
-        while start < rows {
-            context.cancel.check()?;
-            let len = (rows - start).min(self.row_group_size - state.rows);
-            state.parts.push(Part { batch: batch.slice(start, len), _lease: lease.clone() });
-            state.rows += len;
-            state.bytes += bytes / rows * len;
-            start += len;
-            if state.rows >= self.row_group_size || state.bytes >= most {
-                self.flush(state, context)?;
-            }
-        }
-        Ok(())
+        context.cancel.check()?;
+        self.add(state, packet, context).map_err(|e| about(&self.name, e))
     }
 
     fn finish(&self, context: &Context) -> Result<Written> {
         let Some(mut state) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Err(ended());
         };
-        self.flush(&mut state, context)?;
-        let rows = state.total;
+        if let Some(crew) = state.crew.as_mut().filter(|_| state.rows > 0) {
+            crew.seal();
+        }
+        state.write_finished(true, context).map_err(|e| about(&self.name, e))?;
+        let (rows, leaves) = (state.total, state.file.schema_descr().num_columns());
+        self.sluice.lock().unwrap_or_else(PoisonError::into_inner).tail = Some(Tail::new(leaves));
         state.file.finish().map_err(|e| about(&self.name, e.into()))?;
         drop(state);
-        match self.output.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(output) => output.commit(rows),
-            None => Err(ended()),
+        let mut sluice = self.sluice.lock().unwrap_or_else(PoisonError::into_inner);
+        match (sluice.output.take(), sluice.tail.take()) {
+            (Some(mut output), Some(tail)) => {
+                tail.end(&mut output).map_err(|e| about(&self.name, e.into()))?;
+                output.commit(rows)
+            }
+            _ => Err(ended()),
         }
     }
 }
@@ -250,42 +266,28 @@ fn about(name: &str, error: Error) -> Error {
     }
 }
 
-impl Sorted {
-    fn new(schema: &Schema, names: &[String]) -> Result<Self> {
-        let columns = names.iter().map(|n| schema.index_of(n)).collect::<Result<Vec<_>, _>>()?;
-        // as sort() puts them: ascending, nulls first
-        let options = SortOptions { descending: false, nulls_first: true };
-        let fields = columns.iter().map(|c| SortField::new_with_options(schema.field(*c).data_type().clone(), options));
-        let converter = RowConverter::new(fields.collect())?;
-        let names: Vec<String> = names.iter().map(|n| format!("\"{n}\"")).collect();
-        Ok(Self { columns, names: names.join(", "), converter })
-    }
-
-    fn of(&self, batch: &RecordBatch) -> Result<Option<Order>> {
-        let columns: Vec<ArrayRef> = batch.project(&self.columns)?.columns().to_vec();
-        let rows = self.converter.convert_columns(&columns)?;
-        let n = rows.num_rows();
-        if n == 0 {
-            return Ok(None);
-        }
-        let broken = (1..n).find(|i| rows.row(*i) < rows.row(i - 1));
-        Ok(Some(Order { first: rows.row(0).owned(), last: rows.row(n - 1).owned(), broken }))
-    }
-}
-
 /// The file writer's end of the output: the sink keeps the other, to commit.
-struct Tap(Arc<Mutex<Option<Output>>>);
+struct Tap(Arc<Mutex<Sluice>>);
+
+/// The output, and the end of the file once it is being written.
+struct Sluice {
+    output: Option<Output>,
+    tail: Option<Tail>,
+}
 
 impl Write for Tap {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            Some(output) => output.write(bytes),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
+        let mut sluice = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Sluice { output, tail } = &mut *sluice;
+        match (output, tail) {
+            (Some(output), Some(tail)) => tail.write(bytes, output).map(|()| bytes.len()),
+            (Some(output), None) => output.write(bytes),
+            (None, _) => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        match &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).output {
             Some(output) => output.flush(),
             None => Ok(()),
         }

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use arrow::array::*;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Float16Type, Int32Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float16Type, Int32Type, Schema, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::basic::Encoding;
+use parquet::column::page::Page;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
 use crate::options::Options;
@@ -115,7 +118,8 @@ fn every_type_under_every_codec_comes_back() {
     let batch = everything();
     let (_dir, path) = out();
     for codec in [None, Some("zstd"), Some("snappy"), Some("gzip"), Some("brotli"), Some("lz4")] {
-        for dictionary in [true, false] {
+        let named = DictionaryOption::Columns(vec!["string".into(), "list".into(), "int64".into()]);
+        for dictionary in [DictionaryOption::Sampled, DictionaryOption::Never, named] {
             let options =
                 ParquetOptions { compression: codec.map(Into::into), dictionary, ..ParquetOptions::default() };
             let written = write(&path, &[batch.clone(), batch.slice(1, 2)], &options).expect("written");
@@ -176,8 +180,10 @@ fn options_that_make_no_sense_are_refused() {
     assert_eq!(e, "`compression_level` of zstd must be 1 to 22, found 23");
     let e = refused(ParquetOptions { compression: Some("snappy".into()), compression_level: Some(1), ..plain() });
     assert!(e.contains("snappy has no levels"), "{e}");
-    assert!(refused(ParquetOptions { page_checksums: Some(true), ..plain() }).contains("not built yet"));
-    assert!(refused(ParquetOptions { row_group_size: 0, ..plain() }).contains("at least 1"));
+    assert!(refused(ParquetOptions { row_group_size: Some(0), ..plain() }).contains("at least 1"));
+    let dictionary = DictionaryOption::Columns(vec!["strin".into()]);
+    let e = refused(ParquetOptions { dictionary, ..plain() });
+    assert!(e.starts_with("`dictionary`: column `strin` not found, did you mean `string`?"), "{e}");
     let e = refused(ParquetOptions { bloom_filters: vec!["strin".into()], ..plain() });
     assert!(e.starts_with("`bloom_filters`: column `strin` not found, did you mean `string`?"), "{e}");
     let e = refused(ParquetOptions { sorted_by: vec!["list".into()], ..plain() });
@@ -200,7 +206,7 @@ fn row_groups_end_by_rows_and_by_bytes() {
     let sizes =
         |metadata: &ParquetMetaData| metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect::<Vec<_>>();
     let whole = concat_batches(&batches[0].schema(), &batches).expect("one schema");
-    let by_rows = ParquetOptions { row_group_size: 3300, ..ParquetOptions::default() };
+    let by_rows = ParquetOptions { row_group_size: Some(3300), ..ParquetOptions::default() };
     write(&path, &batches, &by_rows).expect("written");
     let (back, metadata) = read(&path);
     assert_eq!((back, sizes(&metadata)), (whole.clone(), vec![3300, 3300, 3300, 100]));
@@ -243,7 +249,7 @@ fn the_order_is_checked_and_noted() {
 fn bloom_filters_statistics_and_checksums_are_where_they_were_asked_for() {
     let (_dir, path) = out();
     let options =
-        ParquetOptions { bloom_filters: vec!["text".into()], page_checksums: Some(false), ..ParquetOptions::default() };
+        ParquetOptions { bloom_filters: vec!["text".into()], page_checksums: false, ..ParquetOptions::default() };
     write(&path, &[numbers(0..100)], &options).expect("written");
     let (_, metadata) = read(&path);
     let offsets: Vec<bool> =
@@ -252,6 +258,119 @@ fn bloom_filters_statistics_and_checksums_are_where_they_were_asked_for() {
     assert!(metadata.row_group(0).column(0).statistics().is_some());
     write(&path, &[numbers(0..100)], &ParquetOptions { statistics: false, ..options }).expect("written");
     assert!(read(&path).1.row_group(0).column(0).statistics().is_none());
+}
+
+#[test]
+fn every_page_has_its_checksum_and_stands_where_the_index_says() {
+    let (_dir, path) = out();
+    let batches: Vec<_> = (0..4).map(|i| numbers(i * 30_000..(i + 1) * 30_000)).collect();
+    for codec in [None, Some("zstd"), Some("snappy"), Some("gzip"), Some("brotli"), Some("lz4")] {
+        let options = ParquetOptions { compression: codec.map(Into::into), ..ParquetOptions::default() };
+        write(&path, &batches, &options).expect("written");
+        let file = SerializedFileReader::new(std::fs::File::open(&path).expect("is there")).expect("Parquet");
+        let bytes = std::fs::read(&path).expect("is there");
+        let metadata = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Required)
+            .parse_and_finish(&std::fs::File::open(&path).expect("is there"))
+            .expect("with both indexes");
+        for (i, column) in metadata.row_group(0).columns().iter().enumerate() {
+            let pages = file.get_row_group(0).expect("is there").get_column_page_reader(i).expect("is there");
+            let read = pages.map(|page| page.expect("its checksum is right")).filter(Page::is_data_page).count();
+            let index = metadata.page_index().and_then(|index| index.offset_index(0, i)).expect("noted");
+            assert_eq!(read, index.page_locations.len(), "{codec:?}");
+            let (start, len) = column.byte_range();
+            let last = index.page_locations.last().expect("pages");
+            assert_eq!(last.offset + i64::from(last.compressed_page_size), (start + len).cast_signed(), "{codec:?}");
+            for location in &index.page_locations {
+                let at = usize::try_from(location.offset).expect("in the file");
+                assert_eq!(bytes[at..at + 2], [0x15, 0], "a data page begins here");
+            }
+        }
+        // a byte in the middle of the first page
+        let (start, _) = metadata.row_group(0).column(0).byte_range();
+        let mut damaged = bytes.clone();
+        damaged[usize::try_from(start).expect("small") + 40] ^= 1;
+        let damaged = SerializedFileReader::new(bytes::Bytes::from(damaged)).expect("the footer is whole");
+        let mut pages = damaged.get_row_group(0).expect("is there").get_column_page_reader(0).expect("is there");
+        assert!(pages.any(|page| page.is_err()), "{codec:?}: a flipped bit is noticed");
+    }
+}
+
+#[test]
+fn dictionaries_are_where_they_pay() {
+    let (_dir, path) = out();
+    let scattered = Float64Array::from_iter_values((0..20_000).map(|i| f64::from(i).sin()));
+    let few = Float64Array::from_iter_values((0..20_000).map(|i| f64::from(i % 10)));
+    let columns: [(&str, ArrayRef); 3] = [
+        ("scattered", Arc::new(scattered)),
+        ("few", Arc::new(few)),
+        ("counter", Arc::new(Int64Array::from_iter_values(0..20_000))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("one length");
+    let encodings = |dictionary: DictionaryOption| -> Vec<(bool, bool)> {
+        let options = ParquetOptions { dictionary, ..ParquetOptions::default() };
+        write(&path, std::slice::from_ref(&batch), &options).expect("written");
+        let (back, metadata) = read(&path);
+        assert_eq!(back, batch);
+        let columns = metadata.row_group(0).columns().iter();
+        columns
+            .map(|c| (c.dictionary_page_offset().is_some(), c.encodings().any(|e| e == Encoding::DELTA_BINARY_PACKED)))
+            .collect()
+    };
+    let (yes, no, delta) = ((true, false), (false, false), (false, true));
+    assert_eq!(encodings(DictionaryOption::Sampled), [no, yes, delta]);
+    assert_eq!(encodings(DictionaryOption::Never), [no, no, delta]);
+    assert_eq!(encodings(DictionaryOption::Columns(vec!["scattered".into()])), [yes, no, delta]);
+}
+
+#[test]
+fn a_row_group_larger_than_memory_goes_through_a_temporary_file() {
+    let (dir, path) = out();
+    let temp = dir.path().join("temp");
+    std::fs::create_dir(&temp).expect("a folder");
+    let noise = |i: i64| {
+        let n = (i * 20_000..(i + 1) * 20_000).map(|n| (n + 1).wrapping_mul(0x1e37_79b9_7f4a_7c15));
+        let text = StringArray::from_iter_values(n.clone().map(|n| format!("text {n}")));
+        let columns: [(&str, ArrayRef); 2] =
+            [("n", Arc::new(Int64Array::from_iter_values(n))), ("text", Arc::new(text))];
+        RecordBatch::try_from_iter(columns).expect("one length")
+    };
+    let batches: Vec<_> = (0..40).map(noise).collect();
+    let options = ParquetOptions {
+        row_group_size: Some(usize::MAX),
+        compression: None,
+        dictionary: DictionaryOption::Never,
+        ..ParquetOptions::default()
+    };
+    let run = |limit| Options { temp_dir: Some(temp.clone()), ..run_options(limit, 2) };
+    write_with(&path, &batches, &options, run(None)).expect("in memory");
+    let whole = std::fs::read(&path).expect("is there");
+    assert!(whole.len() > 10 << 20);
+    for threads in [1, 8] {
+        let context = Context::new(Options { threads, ..run(Some(8 << 20)) }, || Ok(()));
+        let output = Output::open(&path, Mode::Overwrite).expect("a file");
+        let sink = ParquetSink::new(output, batches[0].schema_ref(), &options).expect("a sink");
+        for batch in &batches {
+            let packet = sink.prepare(held(batch, &context), &context).expect("a packet");
+            sink.absorb(packet, &context).expect("absorbed");
+        }
+        sink.finish(&context).expect("written");
+        drop(sink);
+        let spilled = context.stats.spilled_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(spilled > 6 << 20, "{spilled} bytes spilled");
+        assert_eq!(context.memory.held(), 0, "all leases are back");
+        assert!(context.memory.peak() <= 8 << 20);
+        let (back, metadata) = read(&path);
+        assert_eq!(metadata.num_row_groups(), 1);
+        assert_eq!(back, concat_batches(&back.schema(), &batches).expect("one schema"));
+    }
+    let quota = Options { max_temp_bytes: Some(1 << 20), ..run(Some(8 << 20)) };
+    let before = std::fs::read(&path).expect("is there");
+    let e = write_with(&path, &batches, &options, quota).expect_err("a quota");
+    assert!(matches!(&e, Error::Spill(m) if m.contains("max_temp_bytes")), "{e}");
+    assert_eq!(std::fs::read(&path).expect("is there"), before, "the old file stays");
+    assert_eq!(std::fs::read_dir(&temp).expect("a folder").count(), 0);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 2);
 }
 
 #[test]
