@@ -1,7 +1,7 @@
 //! The allocator of this extension: it counts what is live, and keeps freed large blocks for the next batch.
 //!
 //! A streaming run allocates the same large buffers again and again; handing each back to the system costs a page
-//! fault per 4 KiB on the next one (measured on a Parquet loop: a third of the CPU time). Blocks of 128 KiB – 8 MiB
+//! fault per 4 KiB on the next one (measured on a Parquet loop: a third of the CPU time). Blocks of 32 KiB – 8 MiB
 //! are rounded up to a size class (at most a quarter more, untouched pages cost nothing), mapped on their own, and
 //! up to [`KEPT`] bytes of freed ones are kept while a run is live. Everything else goes to the system's allocator.
 //!
@@ -18,7 +18,7 @@ pub const KEPT: usize = 32 << 20;
 /// Blocks smaller than this are not counted.
 pub const COUNTED: usize = 4 << 10;
 
-const SMALLEST: usize = 128 << 10;
+const SMALLEST: usize = 32 << 10;
 const LARGEST: usize = 8 << 20;
 const DOUBLINGS: usize = (LARGEST / SMALLEST).ilog2() as usize;
 const CLASSES: usize = DOUBLINGS * 4 + 1;
@@ -83,7 +83,7 @@ fn class_of(layout: Layout) -> Option<usize> {
     if !(SMALLEST..=LARGEST).contains(&size) || layout.align() > 4096 {
         return None;
     }
-    // four steps between two powers of two: 128, 160, 192, 224, 256, 320 … KiB
+    // four steps between two powers of two: 32, 40, 48, 56, 64, 80 … KiB
     let power = (size - 1).max(SMALLEST).ilog2() as usize - SMALLEST.ilog2() as usize;
     let step = (SMALLEST << power) / 4;
     let above = size.saturating_sub(SMALLEST << power).div_ceil(step);
