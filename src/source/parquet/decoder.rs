@@ -82,11 +82,11 @@ enum Decoder {
 }
 
 impl ColumnReader {
-    /// The decoder of column `column` of the projection.
+    /// The decoder of column `column` of the projection, for what is read from position `start` on.
     ///
     /// # Errors
     /// Pages that are not there, or that the run has no room for.
-    pub fn open(opening: &Opening, column: usize) -> Result<Self> {
+    pub fn open(opening: &Opening, column: usize, start: u64) -> Result<Self> {
         let chosen = &opening.columns[column];
         let group = opening.metadata.metadata().row_groups().get(opening.part);
         let group = group.ok_or_else(|| Error::Format("no such row group".into()))?;
@@ -99,12 +99,12 @@ impl ColumnReader {
             }
             _ => Ok(None),
         };
-        let (row, end) = (opening.rows.row(opening.start), opening.rows.count());
+        let (row, end) = (opening.rows.row(start), opening.rows.count());
         let decoder = if let Some(mut flat) = flat.map_err(|e| failed(&refused, e, chosen))? {
             flat.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Flat(flat)
         } else {
-            let reader = foreign::open(opening, chosen, &refused, opening.start);
+            let reader = foreign::open(opening, chosen, &refused, start);
             Decoder::Crate(Box::new(reader.map_err(|e| failed(&refused, e, chosen))?))
         };
         let whole = opening.rows.row(end) == rows as u64;

@@ -9,6 +9,10 @@
 //! cache. It takes another's only where it has nothing else to do, which also evens out lanes that take longer.
 //! Columns that a predicate looks at come first; the lanes behind them decode only the rows that are left.
 //!
+//! Where the pages of all columns together are more than the run has room for, one job is done at a time, and a column is
+//! open for a window only: each time a dictionary and a page are decompressed anew. That is slower, and bounded by the
+//! pages of one column.
+//!
 //! Who finds nothing on the board reads and decompresses the pages that come next: with one or two columns most of the
 //! work is there. A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns share one.
 
@@ -50,6 +54,8 @@ struct Board {
     /// The windows that somebody waits for, the oldest first.
     windows: VecDeque<Open>,
     lanes: Vec<Turn>,
+    /// There is no room for the pages of all lanes.
+    tight: bool,
     /// Windows that start here or later are never completed: one of them failed, or the run is over.
     over: u64,
 }
@@ -92,6 +98,8 @@ struct Job {
     start: u64,
     rows: usize,
     keep: Option<Selection>,
+    /// There is no room for more than one column.
+    alone: bool,
 }
 
 impl RowGroup {
@@ -111,7 +119,7 @@ impl RowGroup {
                 judged = if i < width { lanes.len() } else { judged };
             }
         }
-        let board = Board { windows: VecDeque::new(), lanes: turns, over: u64::MAX };
+        let board = Board { windows: VecDeque::new(), lanes: turns, tight: false, over: u64::MAX };
         Self { opening, lanes, judged, board: Mutex::new(board), moved: Condvar::new() }
     }
 
@@ -162,6 +170,22 @@ impl RowGroup {
         let alarm = Alarm(self);
         let decoded = self.decode(&job);
         let mut board = self.board();
+        if let Err(Error::MemoryLimit(_)) = &decoded
+            && self.makes_room(&mut board, &job)
+        {
+            // the job goes back to the board
+            board.lanes[job.lane].busy = false;
+            self.moved.notify_all();
+            std::mem::forget(alarm);
+            return board;
+        }
+        // pages leave half of the limit to the windows, which are as sure to be needed
+        if self.holds_half() {
+            self.makes_room(&mut board, &job);
+        }
+        if board.tight {
+            self.lanes[job.lane].readers().clear();
+        }
         board.put(&job, &self.lanes[job.lane], decoded);
         let judge = board.window(job.start).filter(|w| !w.judged && w.done == self.judged && w.fault.is_none());
         if let Some(window) = judge {
@@ -178,9 +202,36 @@ impl RowGroup {
 
     fn decode(&self, job: &Job) -> Result<Vec<ArrayRef>> {
         let lane = &self.lanes[job.lane];
-        let mut readers = lane.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        lane.open(&mut readers, &self.opening)?;
-        readers.iter_mut().map(|reader| reader.read(&self.opening, job.start, job.rows, job.keep.as_ref())).collect()
+        let mut readers = lane.readers();
+        let read = |reader: &mut ColumnReader| reader.read(&self.opening, job.start, job.rows, job.keep.as_ref());
+        if job.alone {
+            // one column at a time is open, and none afterwards
+            let columns = lane.columns.clone();
+            return columns.map(|c| read(&mut ColumnReader::open(&self.opening, c, job.start)?)).collect();
+        }
+        let decoded =
+            lane.open(&mut readers, &self.opening, job.start).and_then(|()| readers.iter_mut().map(read).collect());
+        if decoded.is_err() {
+            // they are in no state to go on from
+            readers.clear();
+        }
+        decoded
+    }
+
+    /// Whether the pages of the run take more than half of its limit.
+    fn holds_half(&self) -> bool {
+        let holder = &self.opening.holder;
+        holder.pool().limit().is_some_and(|limit| holder.held() > limit / 2)
+    }
+
+    /// After a job for which there was no room: whether it is worth trying again. Closes the lanes that nobody is in; the
+    /// others close when their job is done.
+    fn makes_room(&self, board: &mut Board, job: &Job) -> bool {
+        board.tight = true;
+        for (lane, _) in self.lanes.iter().zip(&board.lanes).filter(|(_, turn)| !turn.busy) {
+            lane.readers().clear();
+        }
+        !job.alone
     }
 
     /// The rows that the predicates leave of `columns`, and the columns with these rows.
@@ -199,7 +250,7 @@ impl RowGroup {
     fn prepare(&self, start: u64, rows: usize) -> bool {
         // only where there is plenty of room, so that whether a run fits does not depend on who was faster
         let pool = self.opening.holder.pool();
-        if pool.limit().is_some_and(|limit| pool.held() > limit / 4) {
+        if self.board().tight || pool.limit().is_some_and(|limit| pool.held() > limit / 4) {
             return false;
         }
         self.lanes.iter().zip(0..).any(|(lane, i)| {
@@ -209,11 +260,12 @@ impl RowGroup {
                 return false;
             }
             turn.busy = true;
+            let row = turn.row;
             drop(board);
             let alarm = Alarm(self);
-            let mut readers = lane.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut readers = lane.readers();
             // an error in opening meets the window that comes here in its turn
-            let done = lane.open(&mut readers, &self.opening).is_ok()
+            let done = lane.open(&mut readers, &self.opening, row).is_ok()
                 && readers.iter_mut().any(|reader| reader.prepare(&self.opening, rows));
             drop(readers);
             std::mem::forget(alarm);
@@ -292,6 +344,9 @@ impl Board {
     /// Whether lane `lane` of `window` can be read now.
     fn free(&self, window: &Open, lane: usize, judged: usize) -> bool {
         let turn = &self.lanes[lane];
+        if self.tight && self.lanes.iter().any(|turn| turn.busy) {
+            return false;
+        }
         window.start < self.over && !turn.busy && turn.row == window.start && window.wants(lane, judged)
     }
 
@@ -301,7 +356,7 @@ impl Board {
         let mut free = open.filter(|(window, lane)| self.free(window, *lane, judged)).peekable();
         let any = free.peek().copied();
         let (window, lane) = free.find(|(_, lane)| self.lanes[*lane].last == Some(me)).or(any)?;
-        let job = Job { lane, start: window.start, rows: window.rows, keep: window.keep.clone() };
+        let job = Job { lane, start: window.start, rows: window.rows, keep: window.keep.clone(), alone: self.tight };
         let turn = &mut self.lanes[lane];
         (turn.busy, turn.last) = (true, Some(me));
         Some(job)
@@ -344,9 +399,14 @@ impl Board {
 }
 
 impl Lane {
-    fn open(&self, readers: &mut Vec<ColumnReader>, opening: &Opening) -> Result<()> {
+    fn readers(&self) -> MutexGuard<'_, Vec<ColumnReader>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens what is not open, for the window at `start`, where the lane is.
+    fn open(&self, readers: &mut Vec<ColumnReader>, opening: &Opening, start: u64) -> Result<()> {
         for column in self.columns.clone().skip(readers.len()) {
-            readers.push(ColumnReader::open(opening, column)?);
+            readers.push(ColumnReader::open(opening, column, start)?);
         }
         Ok(())
     }

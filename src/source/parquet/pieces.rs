@@ -104,11 +104,23 @@ impl ParquetPieces {
         Ok(Self { source, at, counters, pruner, pages, desk, _footer: footer, cursor, open })
     }
 
+    /// About what a page and a dictionary of each column take, by the footer: most writers end a page at 1 MiB.
+    fn pages_of(&self, part: usize) -> usize {
+        let group = self.source.layout.footer().row_group(part);
+        let leaves = self.source.columns.iter().flat_map(|c| c.leaves.clone());
+        leaves.map(|leaf| usize::try_from(group.column(leaf).uncompressed_size()).unwrap_or(0).min(1 << 20)).sum()
+    }
+
     /// Rows of a window, and whether the row group is one piece: by the file and the options alone.
     fn windows(&self, part: usize, rows: u64, context: &Context) -> (u64, bool) {
         let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part)).sum::<usize>().max(1);
         let options = &context.options;
-        let most = (options.bytes_in_force().min(WINDOW) / row).clamp(1, options.batch_size);
+        // where columns are opened anew for each window, few large ones cost less than many; batches are cut from them
+        let bytes = match options.memory_limit.filter(|limit| self.pages_of(part) > limit / 2) {
+            Some(limit) => (limit / 8).min(WINDOW),
+            None => options.bytes_in_force().min(WINDOW),
+        };
+        let most = (bytes / row).clamp(1, options.batch_size);
         // whole kilobytes of validity and values, where there are that many rows
         let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
         let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row)
