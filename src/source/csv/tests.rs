@@ -508,10 +508,10 @@ fn compressed_streams_live_or_not() {
             assert!(matches!(&result, Err(Error::Format(m)) if m.contains("damaged")), "{result:?}");
         }
     }
-    for (magic, name) in [(b"BZh91AY&SY".as_slice(), "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x04\x22\x4d\x18", "lz4")] {
+    for magic in [b"BZh91AY&SY".as_slice(), b"\xfd7zXZ\0", b"\x04\x22\x4d\x18"] {
         for input in [input(magic), live(&[magic], usize::MAX)] {
-            let e = CsvSource::open(input, CsvOptions::default()).expect_err("not built");
-            assert!(matches!(&e, Error::NotImplemented(m) if m.contains(name)), "{e}");
+            let e = CsvSource::open(input, CsvOptions::default()).expect_err("nothing behind the mark");
+            assert!(matches!(&e, Error::Format(m) if m.contains("damaged")), "{e}");
         }
     }
 }
