@@ -51,11 +51,18 @@ fn run_in(
                 column.to_data().validate_full().expect("valid");
             }
             batches.push(held.batch);
+            absorb(context)?;
         }
+        absorb(context)?;
     }
+    context.logs.end()?;
     drop(pieces);
     assert_eq!(context.memory.held(), 0, "every lease came back");
     Ok((batches, places))
+}
+
+fn absorb(context: &Arc<Context>) -> Result<()> {
+    context.tray.take().into_iter().try_for_each(|entry| entry.log.clone().absorb(entry, context))
 }
 
 fn run(source: Arc<dyn Source>) -> Result<Vec<RecordBatch>> {
@@ -373,7 +380,7 @@ fn on_error_leaves_out_or_nulls_and_counts() {
     let text = b"a,b\n1,x\n2\nq,y\n3,\xff\n4,z\n";
     for (on_error, expected, rejects) in [
         (OnError::Skip, rows(&[&["1", "x"], &["4", "z"]]), 3),
-        (OnError::Null, rows(&[&["1", "x"], &["∅", "y"], &["4", "z"]]), 3),
+        (OnError::Null, rows(&[&["1", "x"], &["∅", "y"], &["3", "∅"], &["4", "z"]]), 3),
     ] {
         let options = with(|o| (o.on_error, o.dtypes) = (on_error, vec![("a".into(), DataType::Int64)]));
         assert_eq!(rows_of(text, &options).expect("goes on").1, expected);
