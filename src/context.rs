@@ -1,4 +1,6 @@
-//! What every part of one run shares: options, memory, cancel flag, counters. One a run, no globals.
+//! What every part of one run shares: options, memory, cancel flag, counters, logs of rejects. One a run, no globals.
+
+pub mod rejects;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +10,8 @@ use crate::alloc::Running;
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
 use crate::options::Options;
+
+use rejects::{Logs, Tray};
 
 /// The flag that ends a run. Cheap to clone and to ask.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +135,10 @@ pub struct Context {
     pub cancel: Cancel,
     /// The counters.
     pub stats: Arc<Stats>,
+    /// What readers could not read, in order.
+    pub logs: Arc<Logs>,
+    /// What a reader could not read of the piece that this context is for.
+    pub tray: Tray,
     interrupt: fn() -> Result<()>,
     /// When the interrupt was last asked.
     asked: Arc<Mutex<Instant>>,
@@ -147,17 +155,36 @@ impl Context {
         let memory = MemoryPool::new(options.memory_limit);
         let (cancel, stats) = (Cancel::default(), Arc::new(Stats::new()));
         let (asked, running) = (Arc::new(Mutex::new(Instant::now())), Arc::new(Running::new()));
-        Arc::new(Self { options, memory, cancel, stats, interrupt, asked, running })
+        let (logs, tray) = (Arc::default(), Tray::default());
+        Arc::new(Self { options, memory, cancel, stats, logs, tray, interrupt, asked, running })
     }
 
     /// The same run with a cancel flag of its own, for a part that may end before the whole.
     #[must_use]
     pub fn segment(&self) -> Arc<Self> {
+        self.with(self.cancel.below())
+    }
+
+    /// The same part of the run with a tray of its own, for one piece.
+    #[must_use]
+    pub fn piece(&self) -> Arc<Self> {
+        self.with(self.cancel.clone())
+    }
+
+    /// The same run for what must be done at its end, cancelled or not.
+    #[must_use]
+    pub fn uncancelled(&self) -> Arc<Self> {
+        self.with(Cancel::default())
+    }
+
+    fn with(&self, cancel: Cancel) -> Arc<Self> {
         Arc::new(Self {
             options: self.options.clone(),
             memory: self.memory.clone(),
-            cancel: self.cancel.below(),
+            cancel,
             stats: self.stats.clone(),
+            logs: self.logs.clone(),
+            tray: Tray::default(),
             interrupt: self.interrupt,
             asked: self.asked.clone(),
             running: self.running.clone(),

@@ -2,7 +2,8 @@
 //!
 //! [`CsvOptions`] holds what a caller said, as text; [`CsvOptions::dialect`] is the one place that checks it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 
@@ -78,7 +79,9 @@ impl Compression {
         match head {
             [0x1f, 0x8b, 8, ..] => Some(Compression::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
-            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => Some(Compression::Bzip2),
+            // The digits of π begin a block, those of its root the end.
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Some(Compression::Bzip2),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Compression::Xz),
             [0x04, 0x22, 0x4d, 0x18, ..] => Some(Compression::Lz4),
             _ => None,
@@ -142,7 +145,8 @@ pub enum OnError {
     Raise,
     /// The record is left out, and counted.
     Skip,
-    /// The value is null; a record that has the wrong number of fields is left out. Both are counted.
+    /// A value that cannot be read is null; a record whose fields cannot be told apart, or are too few or too many,
+    /// is left out. Both are counted.
     Null,
 }
 
@@ -159,6 +163,24 @@ impl OnError {
             _ => Err(Error::Value(format!("`on_error` must be \"raise\", \"skip\" or \"null\", found `{name}`"))),
         }
     }
+}
+
+/// How many rejects a reader bears.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxErrors {
+    /// No more than these.
+    Count(u64),
+    /// No more than this share of the records, below 1.
+    Share(f64),
+}
+
+/// Where the rejects of a reader go, and how many it bears. One a reader, whose files share it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Bearing {
+    /// The file that they are written to.
+    pub rejects: Option<PathBuf>,
+    /// How many are too many.
+    pub max_errors: Option<MaxErrors>,
 }
 
 /// Which texts stand for null.
@@ -225,10 +247,8 @@ pub struct CsvOptions {
     pub false_values: Option<Vec<String>>,
     /// What becomes of what cannot be read.
     pub on_error: OnError,
-    /// Where rejected records go.
-    pub rejects: Option<String>,
-    /// How many rejects are too many, as the caller wrote it.
-    pub max_errors: Option<String>,
+    /// Where rejects go, and how many are too many.
+    pub bearing: Arc<Bearing>,
 }
 
 impl Default for CsvOptions {
@@ -257,21 +277,27 @@ impl Default for CsvOptions {
             true_values: None,
             false_values: None,
             on_error: OnError::Raise,
-            rejects: None,
-            max_errors: None,
+            bearing: Arc::default(),
         }
     }
 }
 
 impl CsvOptions {
-    /// The dialect, if what was said makes sense and is built.
+    /// The dialect, if what was said makes sense; a delimiter that is to be found out counts as a comma.
     ///
     /// # Errors
-    /// [`Error::Value`] or [`Error::NotImplemented`], naming the argument.
+    /// [`Error::Value`], naming the argument.
     pub fn dialect(&self) -> Result<CsvDialect> {
-        self.refuse_unbuilt()?;
+        let Bearing { rejects, max_errors } = &*self.bearing;
+        for (name, given) in [("rejects", rejects.is_some()), ("max_errors", max_errors.is_some())] {
+            if given && self.on_error == OnError::Raise {
+                return Err(Error::Value(format!(
+                    "`{name}` needs on_error=\"skip\" or on_error=\"null\"; with \"raise\" the first error ends the run"
+                )));
+            }
+        }
         let dialect = CsvDialect {
-            delimiter: one_byte("delimiter", &self.delimiter)?,
+            delimiter: one_byte("delimiter", if self.delimiter == "auto" { "," } else { &self.delimiter })?,
             quote: self.quote_char.as_deref().map(|c| one_byte("quote_char", c)).transpose()?,
             escape: self.escape_char.as_deref().map(|c| one_byte("escape_char", c)).transpose()?,
             comment: match self.comment_prefix.as_deref() {
@@ -294,19 +320,10 @@ impl CsvOptions {
         Ok(CsvDialect { escape, ..dialect })
     }
 
-    fn refuse_unbuilt(&self) -> Result<()> {
-        let encoding = self.encoding.to_ascii_lowercase().replace('_', "-");
-        let unbuilt = [
-            (self.delimiter == "auto", "delimiter=\"auto\""),
-            (self.has_header.is_none(), "has_header=\"auto\""),
-            (!matches!(encoding.as_str(), "utf-8" | "utf8"), "`encoding` other than \"utf-8\""),
-            (self.rejects.is_some(), "rejects"),
-            (self.max_errors.is_some(), "max_errors"),
-        ];
-        match unbuilt.iter().find(|(asked, _)| *asked) {
-            Some((_, what)) => Err(Error::NotImplemented(format!("read_csv: {what} is not built yet"))),
-            None => Ok(()),
-        }
+    /// Whether something about the text is to be found out.
+    #[must_use]
+    pub fn is_sniffed(&self) -> bool {
+        self.delimiter == "auto" || self.has_header.is_none()
     }
 }
 
@@ -359,12 +376,5 @@ mod tests {
         assert_eq!(e.to_string(), "`delimiter` must be one ASCII character, found `||` (2 bytes)");
         assert!(CsvOptions { delimiter: "§".into(), ..CsvOptions::default() }.dialect().is_err());
         assert!(CsvOptions { delimiter: "\"".into(), ..CsvOptions::default() }.dialect().is_err());
-    }
-
-    #[test]
-    fn what_is_not_built_is_named() {
-        let e = CsvOptions { encoding: "latin-1".into(), ..CsvOptions::default() }.dialect().expect_err("not built");
-        assert!(matches!(&e, Error::NotImplemented(m) if m.contains("encoding")), "{e}");
-        assert!(CsvOptions { encoding: "UTF8".into(), ..CsvOptions::default() }.dialect().is_ok());
     }
 }

@@ -62,7 +62,8 @@ pub struct Piece {
     pub raw: Option<(Bytes, Lease)>,
 }
 
-/// Batches, pulled one at a time. After an error or the end it is not pulled again.
+/// Batches, pulled one at a time. After an error or the end it is not pulled again. A batch without rows while there is
+/// something on the context's tray says no more than that: whoever pulls passes it on, and the exchange drops it.
 pub type Pull = Box<dyn Iterator<Item = Result<Held>> + Send>;
 
 /// What a plan would like a source to do for it.
@@ -116,6 +117,11 @@ pub trait Source: Send + Sync + Debug {
     /// The files that it reads, as full paths, so that a sink can refuse to overwrite one.
     fn paths(&self) -> Vec<std::path::PathBuf> {
         Vec::new()
+    }
+
+    /// The file that a run of it writes what it could not read to, if there is one.
+    fn rejects(&self) -> Option<std::path::PathBuf> {
+        None
     }
 
     /// Whether it can be run once only.

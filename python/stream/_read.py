@@ -148,7 +148,12 @@ def read_csv(
     temp_dir: Any = None,
     max_temp_bytes: int | str | None = None,
 ) -> Stream:
-    r"""Read CSV files, plain or compressed (gz, zst).
+    r"""Read CSV files, plain or compressed (gz, zst, bz2, xz, lz4, as their first bytes tell).
+
+    A record must have as many fields as the first one, quotes must close, and nothing may stand between a closing quote
+    and the next delimiter (``"a"b``); a quote inside a field that does not begin with one is text. Lines end with
+    ``\n``, ``\r\n`` or ``\r``. What breaks these rules, is no text in the encoding, or does not fit its column is a
+    `ParseError` with line and column, unless `on_error` says otherwise. Names that come twice get ``_duplicated_0``.
 
     Parameters
     ----------
@@ -160,13 +165,15 @@ def read_csv(
     schema
         Names and dtypes of all columns; nothing is inferred then, and a pipe is not read before the first batch.
     infer_schema_length
-        Records from which dtypes are inferred; None: all of them.
+        Records from which dtypes are inferred, from the head, middle and end of a plain file; None: all of them.
     has_header
-        Whether the first record names the columns; ``"auto"`` finds out.
+        Whether the first record names the columns. ``"auto"`` finds out, as `explain` shows: words over numbers, dates
+        or truth values are names; where nothing tells, `FormatError`.
     new_columns
         Other names for the columns, in their order.
     delimiter
-        Between fields; ``"auto"`` finds out.
+        Between fields: one ASCII character. ``"auto"`` takes the only one of ``, ; \t |`` that splits each of the first
+        records into the same number of fields, more than one, as `explain` shows; else `FormatError`.
     quote_char, escape_char, comment_prefix
         The dialect; None where it has none.
     skip_rows
@@ -177,7 +184,9 @@ def read_csv(
         Texts that mean null: a text, a list, or a dict by column. By default an empty unquoted field. An empty field
         of a column that is no text is null in any case.
     encoding
-        Of the file.
+        Of the file, by a name that Python or the WHATWG's standard has for it: ``"latin-1"`` is ISO-8859-1 as in
+        Python, ``"windows-1252"`` its own; ``"utf-16"`` asks the byte order mark, which also tells UTF-16 from UTF-8.
+        Errors give offsets in the UTF-8 text.
     trim
         Whether blanks around fields go.
     try_parse_dates
@@ -190,7 +199,19 @@ def read_csv(
         Texts that mean these.
     dtypes
         Other dtypes for some columns: a dict name → dtype.
-    batch_size, batch_bytes, file_column, row_index, missing_columns, extra_columns, on_error, rejects, max_errors
+    on_error
+        ``"raise"`` at the first record or value that cannot be read. ``"skip"`` leaves such records out. ``"null"``
+        makes such values null, and leaves out only records whose fields cannot be told apart or are too few or too
+        many. Structure is checked in every record, values in the columns that the run needs. `Stats.rejects` counts:
+        records with ``"skip"``, values and records with ``"null"``.
+    rejects
+        A file, ``.parquet`` or ``.csv``, for what `on_error` kept from the result: ``file, line, column, reason, raw``
+        (at most 64 KiB of the record). Each run writes it anew; it is complete when the run ends, and when you leave
+        the loop early it has what stood before the batches that you took.
+    max_errors
+        The most rejects: a count, or a share of the records (a float below 1), judged from 1,000 records on and at the
+        end. More are a `ParseError`.
+    batch_size, batch_bytes, file_column, row_index, missing_columns, extra_columns
         As in `read_parquet`.
     memory_limit, threads, prefetch, temp_dir, max_temp_bytes
         Run options; see `Stream.options`.
@@ -201,6 +222,17 @@ def read_csv(
     >>> text = io.BytesIO(b"id;price\n1;2,5\n2;\n")
     >>> stream.read_csv(text, delimiter=";", decimal=",").to_pylist()
     [{'id': 1, 'price': 2.5}, {'id': 2, 'price': None}]
+
+    >>> text = io.BytesIO(b"id,price\n1,2.5\n2,n/a\n3\n")
+    >>> s = stream.read_csv(text, dtypes={"price": "float64"}, on_error="skip", rejects="bad.csv")
+    >>> s.to_pylist()
+    [{'id': 1, 'price': 2.5}]
+    >>> stream.read_csv("bad.csv").select("line", "column", "reason").to_pylist()[0]
+    {'line': 3, 'column': 'price', 'reason': 'expected a number, found `n/a`'}
+
+    >>> s = stream.read_csv(io.BytesIO(b"a|b\n1|x\n"), delimiter="auto")
+    >>> [line.strip() for line in s.explain().splitlines() if "delimiter" in line]
+    ['delimiter: `|`, found in 2 records']
     """
     return _stream(source, "csv", locals())
 

@@ -53,7 +53,7 @@ class Stats:
     spilled_bytes : int
         Bytes written to ``temp_dir``.
     rejects : int
-        Records that could not be read.
+        Records that could not be read; with ``on_error="null"``, values too.
     files : int
         Files opened.
     stages : list of Stats

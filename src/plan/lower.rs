@@ -4,6 +4,7 @@
 //! only when its first result is there.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -18,6 +19,7 @@ use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 use crate::expr::aggregate::resolve_aggregates;
 use crate::piece::{Collect, Held, Pieces, Pull, Step};
+use crate::sink::{refuse_source, rejects};
 use crate::stage::aggregate::Aggregate;
 use crate::stage::exchange;
 use crate::stage::filter::Filter;
@@ -110,7 +112,9 @@ impl Run {
             let plan = plan.clone();
             // where this fails, the run is over
             self.state = State::Ended;
-            let (schema, flow) = lower(&optimize(&plan, None)?, &self.context)?;
+            let plan = optimize(&plan, None)?;
+            write_rejects(&plan, &self.context);
+            let (schema, flow) = lower(&plan, &self.context)?;
             self.schema = Some(schema);
             self.state = State::Going(flow.pull(&self.context));
         }
@@ -140,6 +144,8 @@ impl Run {
                     return Err(e);
                 }
                 None => {
+                    self.state = State::Ended;
+                    self.context.logs.finish(&self.context)?;
                     self.close();
                     return Ok(None);
                 }
@@ -147,10 +153,13 @@ impl Run {
         }
     }
 
-    /// Ends the run: when this returns, its threads are gone and its files closed.
+    /// Ends the run: when this returns, its threads are gone, its files closed, and what could not be read so far is
+    /// in the file for it.
     pub fn close(&mut self) {
         self.context.cancel.cancel();
         self.state = State::Ended;
+        // whoever leaves early has no use for an error, and the run's own goes before this one
+        let _ = self.context.logs.finish(&self.context);
     }
 }
 
@@ -170,8 +179,15 @@ impl Plan {
             return Ok(rows);
         }
         let context = Context::new(self.options.clone(), interrupt);
-        let (_, flow) = lower(&optimize(self, Some(BTreeSet::new()))?, &context)?;
-        flow.pull(&context).try_fold(0, |rows, held| Ok(rows + held?.batch.num_rows() as u64))
+        let plan = optimize(self, Some(BTreeSet::new()))?;
+        write_rejects(&plan, &context);
+        let count = || {
+            let (_, flow) = lower(&plan, &context)?;
+            flow.pull(&context).try_fold(0, |rows, held| Ok(rows + held?.batch.num_rows() as u64))
+        };
+        let rows = count();
+        let finished = context.logs.finish(&context);
+        rows.and_then(|rows| finished.map(|()| rows))
     }
 
     /// The number of rows, where metadata tells; asked only where the verbs leave it to tell, because the metadata of many
@@ -208,9 +224,54 @@ impl Plan {
         context: &Arc<Context>,
         collector: impl FnOnce(&SchemaRef, &Arc<Context>) -> Result<C>,
     ) -> Result<C::Done> {
-        let (schema, flow) = lower(&optimize(self, None)?, context)?;
-        let collector = collector(&schema, context)?;
-        flow.fill(collector, context)
+        let plan = optimize(self, None)?;
+        write_rejects(&plan, context);
+        let fill = || {
+            let (schema, flow) = lower(&plan, context)?;
+            let collector = collector(&schema, context)?;
+            flow.fill(Rejecting(collector), context)
+        };
+        let done = fill();
+        let finished = context.logs.finish(context);
+        done.and_then(|done| finished.map(|()| done))
+    }
+}
+
+/// A collector that ends the run's files of rejects before its own.
+struct Rejecting<C>(C);
+
+impl<C: Collect> Collect for Rejecting<C> {
+    type Packet = C::Packet;
+    type Done = C::Done;
+
+    fn prepare(&self, batch: Held, context: &Context) -> Result<C::Packet> {
+        self.0.prepare(batch, context)
+    }
+
+    fn absorb(&self, packet: C::Packet, context: &Context) -> Result<()> {
+        self.0.absorb(packet, context)
+    }
+
+    fn finish(&self, context: &Context) -> Result<C::Done> {
+        context.logs.finish(context)?;
+        self.0.finish(context)
+    }
+}
+
+/// Tells a run how to make files of rejects: none may be one that it reads.
+fn write_rejects(plan: &Optimized, context: &Context) {
+    let mut sources = Vec::new();
+    read_by(plan, &mut sources);
+    context.logs.open_with(Box::new(move |path| {
+        refuse_source(path, &sources)?;
+        rejects::create(path)
+    }));
+}
+
+fn read_by(plan: &Optimized, into: &mut Vec<PathBuf>) {
+    match &plan.root {
+        From::Source(source) => into.extend(source.paths()),
+        From::Concat(inputs) => inputs.iter().for_each(|input| read_by(input, into)),
     }
 }
 

@@ -182,4 +182,12 @@ impl Plan {
     pub fn paths(&self) -> Result<Vec<PathBuf>> {
         Ok(self.opened()?.iter().flat_map(|s| s.paths()).collect())
     }
+
+    /// The files that a run writes beside its result, which a sink must not write too.
+    ///
+    /// # Errors
+    /// Whatever opening a source meets.
+    pub fn rejects(&self) -> Result<Vec<PathBuf>> {
+        Ok(self.opened()?.iter().filter_map(|s| s.rejects()).collect())
+    }
 }

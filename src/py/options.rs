@@ -1,5 +1,7 @@
 //! Keyword arguments, as dictionaries from Python, → options of the core. A name that nobody knows is refused.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, SchemaRef};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -7,7 +9,7 @@ use pyo3::types::PyDict;
 use super::dtype::{dtype_from_py, schema_from_py};
 use crate::error::Error;
 use crate::fit::{Extra, Missing};
-use crate::format::{CsvOptions, Format, NullValues, OnError};
+use crate::format::{Bearing, CsvOptions, Format, MaxErrors, NullValues, OnError};
 use crate::options::Options;
 
 /// Arguments that are taken one by one, until none is left.
@@ -182,9 +184,23 @@ pub fn csv_options(arguments: &Arguments<'_>) -> PyResult<CsvOptions> {
     if let Some(on_error) = arguments.get::<String>("on_error")? {
         o.on_error = OnError::named(&on_error)?;
     }
-    o.rejects = arguments.get("rejects")?;
-    o.max_errors = arguments.take("max_errors")?.filter(|m| !m.is_none()).map(|m| m.to_string());
+    let max_errors = arguments.take("max_errors")?.filter(|m| !m.is_none()).map(|m| max_errors(&m)).transpose()?;
+    o.bearing = Arc::new(Bearing { rejects: arguments.get("rejects")?, max_errors });
     Ok(o)
+}
+
+/// A count, or a share below 1.
+fn max_errors(value: &Bound<'_, PyAny>) -> PyResult<MaxErrors> {
+    if let Ok(count) = value.extract::<u64>() {
+        return Ok(MaxErrors::Count(count));
+    }
+    match value.extract::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(MaxErrors::Share(share)),
+        _ => {
+            Err(Error::Value(format!("`max_errors`: expected a count (int) or a share (float below 1), found {value}"))
+                .into())
+        }
+    }
 }
 
 /// One text, a list of them, or these by column.

@@ -14,7 +14,7 @@ use super::input::PyFile;
 use super::options::Arguments;
 use super::stats::stats;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::piece::{Collect, Held};
 use crate::plan::Plan;
@@ -86,7 +86,14 @@ enum Target {
 impl Target {
     fn refuse_sources(&self, plan: &Plan) -> Result<()> {
         match self {
-            Target::Path(path) => refuse_source(path, &plan.paths()?),
+            Target::Path(path) => {
+                let same = |other: &PathBuf| std::path::absolute(other).ok() == std::path::absolute(path).ok();
+                if plan.rejects()?.iter().any(same) {
+                    let message = format!("`{}` is the file for rejects; write to another path", path.display());
+                    return Err(Error::Value(message));
+                }
+                refuse_source(path, &plan.paths()?)
+            }
             Target::File(_) => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 //! | `atomic` | a file that is the old one or the whole new one |
 //! | `parquet` | rows → a Parquet file |
 //! | `csv` | rows → delimited text |
+//! | `rejects` | what a reader could not read → one of these |
 //!
 //! Every sink writes to an [`Output`], which is an atomic file wherever the target is one, and otherwise stdout, a
 //! pipe, a device or an object of the caller's.
@@ -12,6 +13,7 @@
 pub mod atomic;
 pub mod csv;
 pub mod parquet;
+pub mod rejects;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

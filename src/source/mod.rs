@@ -6,7 +6,7 @@
 //! | `live` | bytes that come once: pipes, devices, stdin, waiting in ticks |
 //! | `files` | paths, globs, folders with Hive partitions → a list of files |
 //! | `many` | one source out of many files: one schema, constant columns, pruning by them |
-//! | `inflate` | gz and zst, streamed |
+//! | `inflate/` | gz, zst, bz2, xz and lz4, streamed |
 //! | `parquet/` | one Parquet file |
 //! | `csv/` | one CSV file, a pipe, a compressed stream |
 //! | `arrow` | batches that somebody else makes |

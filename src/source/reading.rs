@@ -175,7 +175,8 @@ fn format_of(input: &Input) -> Result<Format> {
     if let Some(format) = Format::of_magic(&head[..n]) {
         return Ok(format);
     }
-    if head[..n].contains(&0) && crate::format::Compression::of_magic(&head[..n]).is_none() {
+    let is_utf16 = matches!(head[..n], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    if head[..n].contains(&0) && !is_utf16 && crate::format::Compression::of_magic(&head[..n]).is_none() {
         return Err(Error::Format(format!(
             "{}: expected CSV or Parquet, found neither; pass format=\"csv\" or format=\"parquet\"",
             at.name()

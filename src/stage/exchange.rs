@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use crate::context::rejects::Entry;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
@@ -83,7 +84,8 @@ struct Inline<T> {
     work: Work<T>,
     window: Holder,
     context: Arc<Context>,
-    open: Option<Pull>,
+    /// The piece that is being read, and the context that has its tray.
+    open: Option<(Pull, Arc<Context>)>,
     ticket: u32,
     ended: bool,
 }
@@ -93,11 +95,17 @@ impl<T> Inline<T> {
         loop {
             self.context.interrupted()?;
             self.context.cancel.check()?;
-            if let Some(pull) = &mut self.open {
-                if let Some(held) = pull.next() {
+            if let Some((pull, context)) = &mut self.open {
+                let held = pull.next();
+                let rejects = context.tray.take();
+                let told = !rejects.is_empty();
+                absorb(rejects, &self.context)?;
+                if let Some(held) = held {
                     let mut held = held?;
                     held.first.piece = self.ticket;
-                    if let Some(out) = (self.work)(held, &self.context)? {
+                    if (held.batch.num_rows() > 0 || !told)
+                        && let Some(out) = (self.work)(held, &self.context)?
+                    {
                         return Ok(Some(out));
                     }
                 } else {
@@ -106,9 +114,13 @@ impl<T> Inline<T> {
                 }
                 continue;
             }
-            let Some(piece) = self.pieces.next(&self.context)? else { return Ok(None) };
+            let Some(piece) = self.pieces.next(&self.context)? else {
+                self.context.logs.end()?;
+                return Ok(None);
+            };
             let lease = self.window.lease(piece.need)?;
-            self.open = Some(self.pieces.clone().open(piece, lease, &self.context)?);
+            let context = self.context.piece();
+            self.open = Some((self.pieces.clone().open(piece, lease, &context)?, context));
         }
     }
 }
@@ -129,8 +141,25 @@ impl<T> Iterator for Inline<T> {
     }
 }
 
-/// The results of one piece, in order; the channel ends with the piece.
-type Results<T> = Receiver<Result<T>>;
+/// What a worker hands over: a result, if there is one, and what could not be read on the way to it.
+struct Handed<T> {
+    out: Option<T>,
+    rejects: Vec<Entry>,
+}
+
+/// What one piece came to, in order; the channel ends with the piece.
+type Results<T> = Receiver<Result<Handed<T>>>;
+
+/// Where a worker puts them.
+type Sink<T> = Sender<Result<Handed<T>>>;
+
+/// Gives rejects to their logs, in order.
+fn absorb(rejects: Vec<Entry>, context: &Context) -> Result<()> {
+    for entry in rejects {
+        entry.log.clone().absorb(entry, context)?;
+    }
+    Ok(())
+}
 
 /// What the workers wait on.
 struct State {
@@ -184,7 +213,7 @@ impl<T: Send + 'static> Shared<T> {
     }
 
     /// The next piece, with its ticket and the channel for its results, once there is room for one more.
-    fn cut(&self) -> Option<(u32, Piece, Sender<Result<T>>)> {
+    fn cut(&self) -> Option<(u32, Piece, Sink<T>)> {
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         let most = self.context.options.threads + self.context.options.ahead();
         let mut state = self.state();
@@ -221,13 +250,26 @@ impl<T: Send + 'static> Shared<T> {
         }
     }
 
-    fn read(&self, ticket: u32, piece: Piece, results: &Sender<Result<T>>) -> Result<()> {
+    fn read(&self, ticket: u32, piece: Piece, results: &Sink<T>) -> Result<()> {
+        let context = self.context.piece();
+        let outcome = self.batches(ticket, piece, results, &context);
+        let rejects = context.tray.take();
+        if !rejects.is_empty() {
+            let _ = results.send(Ok(Handed { out: None, rejects }));
+        }
+        outcome
+    }
+
+    fn batches(&self, ticket: u32, piece: Piece, results: &Sink<T>, context: &Arc<Context>) -> Result<()> {
         let lease = self.admit(ticket, piece.need)?;
-        for held in self.pieces.clone().open(piece, lease, &self.context)? {
+        for held in self.pieces.clone().open(piece, lease, context)? {
             let mut held = held?;
             held.first.piece = ticket;
-            if let Some(out) = (self.work)(held, &self.context)? {
-                self.hand_over(ticket, out, results)?;
+            let rejects = context.tray.take();
+            let only_told = held.batch.num_rows() == 0 && !rejects.is_empty();
+            let out = if only_told { None } else { (self.work)(held, &self.context)? };
+            if out.is_some() || !rejects.is_empty() {
+                self.hand_over(ticket, Handed { out, rejects }, results)?;
             }
             self.context.cancel.check()?;
         }
@@ -256,7 +298,7 @@ impl<T: Send + 'static> Shared<T> {
     }
 
     /// Sends a result, once there is room for it.
-    fn hand_over(&self, ticket: u32, out: T, results: &Sender<Result<T>>) -> Result<()> {
+    fn hand_over(&self, ticket: u32, handed: Handed<T>, results: &Sink<T>) -> Result<()> {
         let ahead = self.context.options.ahead();
         let mut state = self.state();
         while state.queued >= ahead && !(state.oldest == ticket && results.is_empty()) {
@@ -265,9 +307,9 @@ impl<T: Send + 'static> Shared<T> {
             }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.queued += 1;
+        state.queued += usize::from(handed.out.is_some());
         drop(state);
-        results.send(Ok(out)).map_err(|_| Error::Cancelled)
+        results.send(Ok(handed)).map_err(|_| Error::Cancelled)
     }
 }
 
@@ -332,17 +374,22 @@ impl<T: Send + 'static> Exchange<T> {
                         self.shared.room.notify_all();
                     }
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        self.shared.context.logs.end()?;
+                        return Ok(None);
+                    }
                 }
                 continue;
             };
             match results.recv_timeout(TICK) {
-                Ok(out) => {
-                    if out.is_ok() {
-                        self.shared.state().queued -= 1;
-                        self.shared.room.notify_all();
+                Ok(handed) => {
+                    let Handed { out, rejects } = handed?;
+                    self.shared.state().queued -= usize::from(out.is_some());
+                    self.shared.room.notify_all();
+                    absorb(rejects, &self.shared.context)?;
+                    if out.is_some() {
+                        return Ok(out);
                     }
-                    return out.map(Some);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {

@@ -74,7 +74,11 @@ impl Gathered {
         loop {
             self.context.cancel.check()?;
             let Some(held) = self.input.next() else { return self.gather() };
-            let Some(held) = through(&self.steps, held?, &self.context)? else { continue };
+            let held = held?;
+            if held.batch.num_rows() == 0 && self.context.tray.is_laid() {
+                return Ok(Some(held));
+            }
+            let Some(held) = through(&self.steps, held, &self.context)? else { continue };
             let options = &self.context.options;
             let is_small =
                 held.batch.num_rows() < options.batch_size / 8 && held.lease.bytes() < options.bytes_in_force() / 8;

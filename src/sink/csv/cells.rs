@@ -36,7 +36,8 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(delimiter: u8, quote: Option<u8>, null: Vec<u8>) -> Self {
         let mut special = [false; 256];
-        for byte in [Some(delimiter), quote, Some(b'\r'), Some(b'\n')].into_iter().flatten() {
+        // a zero byte outside quotes is taken for damage
+        for byte in [Some(delimiter), quote, Some(b'\r'), Some(b'\n'), Some(0)].into_iter().flatten() {
             special[usize::from(byte)] = true;
         }
         let plain = |b: &u8| PLAIN.contains(b);

@@ -78,6 +78,11 @@ pub(super) fn timestamp(value: i64, unit: TimeUnit, zone: &Zone, out: &mut Vec<u
             padded(offset / 3600, 2, out);
             out.push(b':');
             padded(offset / 60 % 60, 2, out);
+            // local times before there were zones were apart by odd seconds
+            if offset % 60 != 0 {
+                out.push(b':');
+                padded(offset % 60, 2, out);
+            }
         }
     }
 }

@@ -8,16 +8,21 @@ use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
 use arrow::array::types::{
-    ArrowPrimitiveType, ByteArrayType, Date32Type, Decimal128Type, Float32Type, Float64Type, GenericBinaryType,
-    GenericStringType, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType,
-    Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, ByteArrayType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type,
+    Decimal256Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType,
+    Float16Type, Float32Type, Float64Type, GenericBinaryType, GenericStringType, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, GenericByteArray, NullBufferBuilder, PrimitiveArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, BooleanBufferBuilder, GenericByteArray, NullArray, NullBufferBuilder, PrimitiveArray,
+};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, DataType, TimeUnit};
 
+use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 use crate::format::CsvDialect;
 
@@ -165,12 +170,35 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
         DataType::UInt16 => integer!(UInt16Type, number::uint64),
         DataType::UInt32 => integer!(UInt32Type, number::uint64),
         DataType::UInt64 => by.number::<UInt64Type>(number::uint64),
+        DataType::Null => Box::new(Nothing { by, rows: 0 }),
+        DataType::Float16 => by.number::<Float16Type>(number::float16),
         DataType::Float32 => by.number::<Float32Type>(number::float32),
         DataType::Float64 => by.number::<Float64Type>(number::float64),
+        DataType::Decimal32(precision, scale) => {
+            let (precision, scale) = (*precision, *scale);
+            by.number::<Decimal32Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale)?.try_into().ok())
+        }
+        DataType::Decimal64(precision, scale) => {
+            let (precision, scale) = (*precision, *scale);
+            by.number::<Decimal64Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale)?.try_into().ok())
+        }
         DataType::Decimal128(precision, scale) => {
             let (precision, scale) = (*precision, *scale);
             by.number::<Decimal128Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale))
         }
+        DataType::Decimal256(precision, scale) => {
+            let (precision, scale) = (*precision, *scale);
+            by.number::<Decimal256Type>(move |b, s, e| number::wide_decimal(&b[s..e], precision, scale))
+        }
+        DataType::Date64 => by.temporal::<Date64Type>(date64, |text, writing| {
+            let moment = writing.moment(text)?;
+            let fits = moment.offset.is_none();
+            fits.then(|| time::in_unit(moment.seconds, moment.nanos, TimeUnit::Millisecond))?
+        }),
+        DataType::Duration(TimeUnit::Second) => by.duration::<DurationSecondType>(TimeUnit::Second),
+        DataType::Duration(TimeUnit::Millisecond) => by.duration::<DurationMillisecondType>(TimeUnit::Millisecond),
+        DataType::Duration(TimeUnit::Microsecond) => by.duration::<DurationMicrosecondType>(TimeUnit::Microsecond),
+        DataType::Duration(TimeUnit::Nanosecond) => by.duration::<DurationNanosecondType>(TimeUnit::Nanosecond),
         DataType::Date32 => by.temporal::<Date32Type>(time::date, |text, writing| {
             let moment = writing.moment(text)?;
             (!moment.timed).then(|| i32::try_from(moment.seconds.div_euclid(86_400)).ok())?
@@ -197,6 +225,9 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
         DataType::Dictionary(_, value) if matches!(**value, DataType::Utf8 | DataType::LargeUtf8) => {
             Box::new(Cast { inner: by.text::<GenericStringType<i32>>(), to: dtype.clone() })
         }
+        DataType::Dictionary(_, value) if value.is_primitive() || **value == DataType::Boolean => {
+            Box::new(Cast { inner: self::column(by.column, value, &by.nulls, writing)?, to: dtype.clone() })
+        }
         other => {
             return Err(Error::NotImplemented(format!(
                 "a csv column of type {other} is not built; read it as \"string\""
@@ -205,20 +236,28 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
     })
 }
 
+fn date64(text: &[u8]) -> Option<i64> {
+    let moment = time::moment(text).filter(|m| m.offset.is_none())?;
+    time::in_unit(moment.seconds, moment.nanos, TimeUnit::Millisecond)
+}
+
 /// An upper bound of the bytes that a row of a column takes, its text left out of account.
 pub(super) fn fixed_bytes(dtype: &DataType) -> usize {
     match dtype {
         DataType::Utf8View | DataType::BinaryView => 16 + 4 + 1,
         DataType::LargeUtf8 | DataType::LargeBinary => 8 + 1,
-        DataType::Dictionary(..) => 8 + 4 + 4 + 1,
+        DataType::Dictionary(_, value) => 8 + 4 + 4 + 1 + value.primitive_width().unwrap_or(0),
         other => other.primitive_width().unwrap_or(4) + 1,
     }
 }
 
 /// Whether a column holds fields as they stand.
 fn is_text(dtype: &DataType) -> bool {
-    is_binary(dtype)
-        || matches!(dtype, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..))
+    match dtype {
+        DataType::Dictionary(_, value) => is_text(value),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        other => is_binary(other),
+    }
 }
 
 /// Whether any bytes may stand in a column.
@@ -233,9 +272,15 @@ pub(super) fn expected(dtype: &DataType) -> String {
         DataType::Int64 => "an integer".into(),
         DataType::UInt64 => "an integer that is not negative".into(),
         d if d.is_integer() => format!("an integer that fits {}", format!("{d}").to_lowercase()),
-        DataType::Float32 | DataType::Float64 => "a number".into(),
-        DataType::Decimal128(precision, scale) => format!("a number that fits decimal128({precision}, {scale})"),
+        DataType::Null => "nothing: a column of dtype null holds nulls only".into(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => "a number".into(),
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            format!("a number that fits {}", dtype_name(dtype))
+        }
         DataType::Date32 => "a date (YYYY-MM-DD)".into(),
+        DataType::Date64 => "a date or a timestamp to the millisecond".into(),
+        DataType::Duration(unit) => format!("a duration (H:MM:SS), to the {}", named(*unit)),
+        DataType::Dictionary(_, value) => expected(value),
         DataType::Time32(_) | DataType::Time64(_) => "a time (HH:MM:SS)".into(),
         DataType::Timestamp(unit, None) => format!("a timestamp without offset, to the {}", named(*unit)),
         DataType::Timestamp(unit, Some(zone)) => {
@@ -291,6 +336,10 @@ impl By {
             if nanos % unit == 0 { T::Native::try_from(nanos / unit).ok() } else { None }
         };
         self.temporal::<T>(move |text| whole(time::time(text)?), move |text, writing| whole(writing.time(text)?))
+    }
+
+    fn duration<T: ArrowPrimitiveType<Native = i64>>(self, unit: TimeUnit) -> Box<dyn Fill> {
+        self.temporal::<T>(move |text| time::duration(text, unit), move |text, _| time::duration(text, unit))
     }
 
     fn timestamp<T: ArrowPrimitiveType<Native = i64>>(self, unit: TimeUnit, zone: Option<Tz>) -> Box<dyn Fill> {
@@ -432,6 +481,30 @@ where
         let values = ScalarBuffer::from(snug(std::mem::take(&mut self.values)));
         let array = PrimitiveArray::<T>::try_new(values, self.valid.finish())?;
         Ok(Arc::new(array.with_data_type(self.by.dtype.clone())))
+    }
+}
+
+/// Nulls and nothing else.
+struct Nothing {
+    by: By,
+    rows: usize,
+}
+
+impl Fill for Nothing {
+    fn reserve(&mut self, _: usize) {}
+
+    fn fill(&mut self, rows: Rows<'_>, bad: &mut dyn FnMut(usize) -> bool) {
+        for (row, field) in self.by.fields(rows).enumerate() {
+            let null = self.by.nulls.has(&field.value(rows.dialect, rows.bytes));
+            if !null && !bad(row) {
+                return;
+            }
+            self.rows += 1;
+        }
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef> {
+        Ok(Arc::new(NullArray::new(std::mem::take(&mut self.rows))))
     }
 }
 

@@ -11,11 +11,12 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::format::CsvDialect;
 use crate::memory::{Holder, Lease};
 
 use super::marks::Marks;
+use super::sniff::Head;
 use super::split::{Block, LARGEST, Most, Splitter, after_line};
 
 /// The smallest and the largest piece that is aimed at, in bytes.
@@ -61,8 +62,8 @@ pub(super) struct Cutter {
     feed: Box<dyn Read + Send>,
     /// Cuts at the last whole record as soon as a read gives less than was asked for.
     live: bool,
-    /// Whether `feed` inflates what it reads.
-    inflates: bool,
+    /// Whether offsets are those of the file: nothing inflates or transcodes what it reads.
+    as_it_stands: bool,
     dialect: CsvDialect,
     /// An empty line is a record.
     blank_counts: bool,
@@ -99,12 +100,18 @@ impl std::fmt::Debug for Cutter {
 
 impl Cutter {
     /// Cuts what `feed` gives, from its first byte on.
-    pub(super) fn new(name: &str, feed: Box<dyn Read + Send>, live: bool, inflates: bool, dialect: CsvDialect) -> Self {
+    pub(super) fn new(
+        name: &str,
+        feed: Box<dyn Read + Send>,
+        live: bool,
+        as_it_stands: bool,
+        dialect: CsvDialect,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             feed,
             live,
-            inflates,
+            as_it_stands,
             dialect,
             blank_counts: false,
             buffer: Vec::new(),
@@ -145,29 +152,14 @@ impl Cutter {
     /// Leaves out a byte order mark and `skip` lines.
     ///
     /// # Errors
-    /// The input's; [`Error::Parse`] for UTF-16.
+    /// The input's.
     pub(super) fn prologue(&mut self, skip: u64, memory: Option<&Holder>) -> Result<()> {
         // A live input need not send a third byte before its first record.
-        while self.buffer.len() < 3 && !self.ended && matches!(self.buffer.first(), None | Some(0xef | 0xfe | 0xff)) {
+        while self.buffer.len() < 3 && !self.ended && matches!(self.buffer.first(), None | Some(0xef)) {
             self.fill(SMALL, memory)?;
         }
-        match self.buffer.as_slice() {
-            [0xef, 0xbb, 0xbf, ..] => self.leave(3, 0),
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(Error::Parse {
-                    place: Box::new(Place {
-                        path: Some(self.name.clone()),
-                        line: Some(1),
-                        offset: Some(0),
-                        ..Place::default()
-                    }),
-                    message: format!(
-                        "{}:1: expected UTF-8, found the byte order mark of UTF-16; convert the file to UTF-8",
-                        self.name
-                    ),
-                });
-            }
-            _ => {}
+        if self.buffer.starts_with(&[0xef, 0xbb, 0xbf]) {
+            self.leave(3, 0);
         }
         for _ in 0..skip {
             loop {
@@ -206,9 +198,27 @@ impl Cutter {
         self.short && !self.ended
     }
 
-    /// Whether offsets are those of an inflated text.
-    pub(super) fn is_inflated(&self) -> bool {
-        self.inflates
+    /// Whether offsets are those of the file.
+    pub(super) fn is_as_it_stands(&self) -> bool {
+        self.as_it_stands
+    }
+
+    /// Says how records and fields are told apart, before anything was cut.
+    pub(super) fn set_dialect(&mut self, dialect: CsvDialect) {
+        self.dialect = dialect;
+    }
+
+    /// What comes next, up to `want` bytes, without taking it; less if the input ends or has no more for now.
+    ///
+    /// # Errors
+    /// The input's.
+    pub(super) fn peek(&mut self, want: usize) -> Result<Head<'_>> {
+        while self.buffer.len() < want && !self.ended {
+            if self.fill(want, None)? {
+                break;
+            }
+        }
+        Ok(Head { text: &self.buffer, all: self.ended })
     }
 
     /// The offset of the next piece.

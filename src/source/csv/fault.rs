@@ -6,8 +6,9 @@ use crate::error::{Error, Place};
 
 use super::column::{Nulls, Writing, expected};
 use super::cut::lines_in;
+use super::encoding::Encoding;
 use super::infer::Seen;
-use super::split::after_line;
+use super::split::{Fault, after_line};
 
 /// Most characters of a value that a message shows.
 const SHOWN: usize = 80;
@@ -17,6 +18,8 @@ const SHOWN: usize = 80;
 pub(super) struct Where<'a> {
     /// The file, as the user named it.
     pub(super) name: &'a str,
+    /// Its encoding.
+    pub(super) encoding: Encoding,
     /// The piece.
     pub(super) bytes: &'a [u8],
     /// Where it begins.
@@ -37,10 +40,12 @@ impl Where<'_> {
 
     /// A place whose value is the rest of its line.
     fn place_of_line(&self, at: usize) -> Place {
-        let rest = &self.bytes[at..after_line(self.bytes, at)];
-        let text = String::from_utf8_lossy(rest);
-        let value: String = text.trim_end_matches(['\r', '\n']).chars().take(SHOWN).collect();
-        Place { value: Some(value), ..self.place(at) }
+        Place { value: Some(self.rest_of_line(at)), ..self.place(at) }
+    }
+
+    fn rest_of_line(&self, at: usize) -> String {
+        let text = String::from_utf8_lossy(&self.bytes[at..after_line(self.bytes, at)]);
+        text.trim_end_matches(['\r', '\n']).chars().take(SHOWN).collect()
     }
 
     fn error(&self, place: Place, what: &str) -> Error {
@@ -48,52 +53,46 @@ impl Where<'_> {
         Error::Parse { place: Box::new(place), message }
     }
 
-    /// A record that begins at `start` has `found` fields.
-    pub(super) fn ragged(&self, start: usize, width: usize, found: usize) -> Error {
-        let fields = if width == 1 { "field" } else { "fields" };
-        self.error(
-            self.place_of_line(start),
-            &format!(
-                "expected {width} {fields}, found {found}; quote a field that holds the delimiter or a line end, \
-                 or pass on_error=\"skip\""
+    /// A record is none.
+    pub(super) fn fault(&self, fault: Fault, width: usize) -> Error {
+        match fault {
+            Fault::Ragged { start, found } => self.error(
+                self.place_of_line(start),
+                &format!(
+                    "{}; quote a field that holds the delimiter or a line end, or pass on_error=\"skip\"",
+                    ragged(width, found)
+                ),
             ),
-        )
-    }
-
-    /// Nothing closes the quote at `quote`.
-    pub(super) fn unclosed(&self, quote: usize) -> Error {
-        self.error(
-            self.place_of_line(quote),
-            "the quote that opens here is never closed; expected a closing one before the input ends, or pass \
-             quote_char=None if quotes are text",
-        )
+            Fault::Unclosed { quote, .. } => self.error(
+                self.place_of_line(quote),
+                &format!(
+                    "{UNCLOSED}; expected a closing one before the input ends, or pass quote_char=None if quotes are text"
+                ),
+            ),
+            Fault::Stray { start, at } => self.error(
+                self.place_of_line(start),
+                &format!(
+                    "{STRAY}: `{}`; double the quotes inside a quoted field, or pass escape_char or quote_char=None",
+                    on_one_line(&self.rest_of_line(at))
+                ),
+            ),
+        }
     }
 
     /// A field of the record at `start` is no UTF-8; `text` is the field.
     pub(super) fn encoding(&self, start: usize, column: &str, text: &[u8]) -> Error {
-        let byte = match std::str::from_utf8(text) {
-            Err(e) => text.get(e.valid_up_to()).copied().unwrap_or_default(),
-            Ok(_) => 0,
-        };
         let value: String = String::from_utf8_lossy(text).chars().take(SHOWN).collect();
         self.error(
             Place { column: Some(column.to_owned()), value: Some(value), ..self.place(start) },
-            &format!(
-                "column `{column}`: expected UTF-8, found the byte 0x{byte:02x}; convert the file, \
-                 or pass on_error=\"skip\""
-            ),
+            &format!("column `{column}`: {}; pass the encoding, or on_error=\"skip\"", no_text(self.encoding, text)),
         )
     }
 
     /// A value of the record at `start` does not fit its column.
     pub(super) fn value(&self, start: usize, column: &str, dtype: &DataType, text: &[u8], writing: &Writing) -> Error {
         let whole = String::from_utf8_lossy(text);
-        let mut shown: String = whole.chars().take(SHOWN).collect();
-        let is_whole = shown.len() == whole.len();
+        let (shown, is_whole) = shortened(&whole);
         let null = literal(&shown);
-        if !is_whole {
-            shown.push('…');
-        }
         let mut seen = Seen::default();
         seen.value(text, &Nulls::new(&[]), writing, false);
         let wider = match seen.dtype() {
@@ -104,10 +103,49 @@ impl Where<'_> {
         let other = format!("dtypes={{{}: \"{wider}\"}}", literal(column));
         let remedy = if wider == "string" && is_whole { format!("null_values=[{null}] or {other}") } else { other };
         self.error(
-            Place { column: Some(column.to_owned()), value: Some(whole.into_owned()), ..self.place(start) },
-            &format!("column `{column}`: expected {}, found `{}`; pass {remedy}", expected(dtype), on_one_line(&shown)),
+            Place { column: Some(column.to_owned()), value: Some(whole.clone().into_owned()), ..self.place(start) },
+            &format!("column `{column}`: {}; pass {remedy}", no_value(dtype, text)),
         )
     }
+}
+
+/// Why a record whose quotes are not closed is none.
+pub(super) const UNCLOSED: &str = "the quote that opens here is never closed";
+/// Why a record with text between a closing quote and the delimiter is none.
+pub(super) const STRAY: &str = "expected a delimiter or a line end behind a closing quote, found more text";
+
+/// Why a record of `found` fields is none.
+pub(super) fn ragged(width: usize, found: usize) -> String {
+    let fields = if width == 1 { "field" } else { "fields" };
+    format!("expected {width} {fields}, found {found}")
+}
+
+/// Why `text` is no text.
+pub(super) fn no_text(encoding: Encoding, text: &[u8]) -> String {
+    match std::str::from_utf8(text) {
+        Ok(_) => "expected text, found a zero byte outside quotes".to_owned(),
+        Err(_) if encoding != Encoding::Utf8 => format!("expected {}, found bytes that are none", encoding.name()),
+        Err(e) => {
+            let byte = text.get(e.valid_up_to()).copied().unwrap_or_default();
+            format!("expected UTF-8, found the byte 0x{byte:02x}")
+        }
+    }
+}
+
+/// Why `text` is no value of `dtype`.
+pub(super) fn no_value(dtype: &DataType, text: &[u8]) -> String {
+    let (mut shown, is_whole) = shortened(&String::from_utf8_lossy(text));
+    if !is_whole {
+        shown.push('…');
+    }
+    format!("expected {}, found `{}`", expected(dtype), on_one_line(&shown))
+}
+
+/// The first characters of a value, and whether they are all of it.
+fn shortened(whole: &str) -> (String, bool) {
+    let shown: String = whole.chars().take(SHOWN).collect();
+    let is_whole = shown.len() == whole.len();
+    (shown, is_whole)
 }
 
 /// A text as Python source writes it, to be pasted.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::format::{Compression, CsvDialect, OnError};
+use crate::format::{Bearing, Compression, CsvDialect, OnError};
 use crate::memory::Holder;
 use crate::piece::Place;
 use crate::source::inflate::{Room, inflate};
@@ -15,6 +15,7 @@ use crate::source::read_at::{Input, ReadAt};
 
 use super::column::{Nulls, Writing};
 use super::cut::{Cut, Cutter, own};
+use super::encoding::{self, Encoding};
 use super::header::{Header, first_record};
 
 /// What all runs over an input share.
@@ -42,6 +43,8 @@ pub(super) struct File {
     pub(super) writing: Arc<Writing>,
     /// What becomes of what cannot be read.
     pub(super) on_error: OnError,
+    /// Where the rejects go, and how many are too many.
+    pub(super) bearing: Arc<Bearing>,
     /// How the types came about, for `explain()`.
     pub(super) origin: String,
     /// What was read of a live input to infer its schema, for the one run that there can be.
@@ -50,6 +53,12 @@ pub(super) struct File {
     pub(super) piece_bytes: Option<usize>,
     /// How the input is compressed, once somebody asked.
     pub(super) compression: OnceLock<Option<Compression>>,
+    /// The encoding that the caller named.
+    pub(super) encoding: Encoding,
+    /// The encoding that its first bytes tell, once they were read.
+    pub(super) written: OnceLock<Encoding>,
+    /// What was found out for the caller, for `explain()`.
+    pub(super) guesses: Vec<String>,
 }
 
 /// A live input of which some was read.
@@ -64,16 +73,22 @@ pub(super) struct Kept {
 }
 
 impl File {
-    /// Whether a seekable input is compressed; a live one is not asked.
-    pub(super) fn is_compressed(&self) -> Result<bool> {
-        match (&self.input, self.compression.get()) {
-            (Input::Live(_), _) => Ok(false),
-            (_, Some(known)) => Ok(known.is_some()),
-            (Input::Seekable(at), None) => {
-                let known = compression_of(at.as_ref())?;
-                Ok(self.compression.get_or_init(|| known).is_some())
-            }
+    /// Whether pieces of the input can be read by their place: it is seekable, not compressed, and UTF-8.
+    pub(super) fn is_as_it_stands(&self) -> Result<bool> {
+        let Input::Seekable(at) = &self.input else { return Ok(true) };
+        if self.compression.get().is_none() {
+            let known = compression_of(at.as_ref())?;
+            self.compression.get_or_init(|| known);
         }
+        if self.compression.get().is_some_and(Option::is_some) {
+            return Ok(false);
+        }
+        Ok(self.encoding.of(&first_bytes::<2>(at.as_ref())?) == Encoding::Utf8)
+    }
+
+    /// The encoding, as far as it is known.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.written.get().copied().unwrap_or(self.encoding)
     }
 
     /// Brings a fresh cutter behind the header, which must fit what is known.
@@ -83,7 +98,7 @@ impl File {
             return Ok(());
         }
         let Some(cut) = cutter.first(memory)? else { return Ok(()) };
-        let Header { values: found, line, .. } = first_record(&self.name, &cut, &self.dialect)?;
+        let Header { values: found, line, .. } = first_record(&self.name, self.encoding(), &cut, &self.dialect)?;
         if !found.is_empty() && found.len() != self.names.len() {
             return Err(Error::Schema(format!(
                 "{}:{}: expected a header of {} columns, found {} (`{}`); {}",
@@ -159,32 +174,81 @@ impl Unread {
         }
     }
 
-    /// A cutter over the text, decompressed, that begins at `from` if the input can be read from there.
+    /// A cutter over the text, decompressed and decoded, that begins at `from` if the input can be read from there;
+    /// and the encoding that its first bytes tell.
     ///
     /// # Errors
-    /// The input's; [`Error::NotImplemented`] for a compression that is not built.
-    pub(super) fn open(self, name: &str, dialect: &CsvDialect, from: u64, room: &Room) -> Result<Cutter> {
-        let (reader, compression, live): (Box<dyn Read + Send>, _, _) = match self {
+    /// The input's.
+    pub(super) fn open(
+        self,
+        name: &str,
+        encoding: Encoding,
+        dialect: &CsvDialect,
+        from: u64,
+        room: &Room,
+    ) -> Result<(Cutter, Encoding)> {
+        let (mut text, live, encoding, plain): (Box<dyn Read + Send>, _, _, _) = match self {
             Unread::Seekable(at) => {
                 let compression = compression_of(at.as_ref())?;
                 if compression.is_none() {
                     check_whole(name, at.as_ref())?;
+                    let encoding = encoding.of(&first_bytes::<2>(at.as_ref())?);
+                    let offset = if encoding == Encoding::Utf8 { from } else { 0 };
+                    (Box::new(FromOffset { at, offset }), false, encoding, true)
+                } else {
+                    let text = inflated(name, compression, Box::new(FromOffset { at, offset: 0 }), room)?;
+                    let (text, encoding) = encoding_of(name, encoding, text)?;
+                    (text, false, encoding, false)
                 }
-                let offset = if compression.is_some() { 0 } else { from };
-                (Box::new(FromOffset { at, offset }), compression, false)
             }
             Unread::Live(mut reader) => {
                 let head = head_of(&mut *reader).map_err(|e| own(name, e))?;
                 let compression = Compression::of_magic(&head);
-                (Box::new(Cursor::new(head).chain(reader)), compression, true)
+                let text = inflated(name, compression, Box::new(Cursor::new(head).chain(reader)), room)?;
+                let (text, encoding) = encoding_of(name, encoding, text)?;
+                (text, true, encoding, compression.is_none())
             }
         };
-        let text = match compression {
-            Some(compression) => inflate(name, compression, reader, room)?,
-            None => reader,
-        };
-        Ok(Cutter::new(name, text, live, compression.is_some(), dialect.clone()))
+        if encoding != Encoding::Utf8 {
+            room.beside(encoding::HELD)?;
+            text = encoding.reader(text);
+        }
+        let as_it_stands = plain && encoding == Encoding::Utf8;
+        Ok((Cutter::new(name, text, live, as_it_stands, dialect.clone()), encoding))
     }
+}
+
+fn inflated(
+    name: &str,
+    compression: Option<Compression>,
+    reader: Box<dyn Read + Send>,
+    room: &Room,
+) -> Result<Box<dyn Read + Send>> {
+    match compression {
+        Some(compression) => inflate(name, compression, reader, room),
+        None => Ok(reader),
+    }
+}
+
+/// The encoding that the first bytes of `text` tell, and all of the text.
+fn encoding_of(
+    name: &str,
+    encoding: Encoding,
+    mut text: Box<dyn Read + Send>,
+) -> Result<(Box<dyn Read + Send>, Encoding)> {
+    let mut head = Vec::new();
+    // A second byte is waited for only behind the first of a mark.
+    while head.len() < 2 && matches!(head.first(), None | Some(0xfe | 0xff)) {
+        let mut byte = [0];
+        match text.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) => head.extend(byte),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(own(name, e)),
+        }
+    }
+    let encoding = encoding.of(&head);
+    Ok((Box::new(Cursor::new(head).chain(text)), encoding))
 }
 
 impl Feed {
@@ -204,7 +268,10 @@ impl Feed {
         {
             let room = Room::default();
             room.bind(holder)?;
-            *self = Feed::Open(unread.open(&file.name, &file.dialect, from.map_or(0, |p| p.start), &room)?);
+            let offset = from.map_or(0, |p| p.start);
+            let (cutter, encoding) = unread.open(&file.name, file.encoding, &file.dialect, offset, &room)?;
+            let _ = file.written.set(encoding);
+            *self = Feed::Open(cutter);
             fresh = true;
         }
         match self {
@@ -250,15 +317,21 @@ fn head_of(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
 }
 
 fn compression_of(at: &dyn ReadAt) -> Result<Option<Compression>> {
-    let mut head = [0; Compression::MAGIC];
+    Ok(Compression::of_magic(&first_bytes::<{ Compression::MAGIC }>(at)?))
+}
+
+/// The first `N` bytes, or all if they are fewer.
+fn first_bytes<const N: usize>(at: &dyn ReadAt) -> Result<Vec<u8>> {
+    let mut head = vec![0; N];
     let mut len = 0;
-    while len < head.len() {
+    while len < N {
         match at.read_at(&mut head[len..], len as u64)? {
             0 => break,
             n => len += n,
         }
     }
-    Ok(Compression::of_magic(&head[..len]))
+    head.truncate(len);
+    Ok(head)
 }
 
 /// Refuses a file that is named as a compressed one and holds no more than the first bytes of its mark.
@@ -266,6 +339,9 @@ fn check_whole(name: &str, at: &dyn ReadAt) -> Result<()> {
     let mark: &[u8] = match name.rsplit_once('.') {
         Some((_, "gz")) => &[0x1f, 0x8b],
         Some((_, "zst")) => &[0x28, 0xb5, 0x2f, 0xfd],
+        Some((_, "bz2")) => b"BZh",
+        Some((_, "xz")) => b"\xfd7zXZ",
+        Some((_, "lz4")) => &[0x04, 0x22, 0x4d, 0x18],
         _ => return Ok(()),
     };
     let mut head = vec![0; usize::try_from(at.size()).unwrap_or(usize::MAX).min(mark.len())];

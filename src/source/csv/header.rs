@@ -6,8 +6,9 @@ use crate::error::{Error, Place, Result};
 use crate::format::CsvDialect;
 
 use super::cut::{Cut, lines_in};
+use super::encoding::Encoding;
 use super::fault::Where;
-use super::split::{Fault, Most, Splitter, unescape};
+use super::split::{Most, Splitter};
 
 /// More columns than this are no table.
 const MOST: usize = 100_000;
@@ -27,12 +28,12 @@ pub(super) struct Header {
 ///
 /// # Errors
 /// [`Error::Parse`] if it is no UTF-8, or a quote is not closed; [`Error::Format`] if there are too many fields.
-pub(super) fn first_record(name: &str, cut: &Cut, dialect: &CsvDialect) -> Result<Header> {
-    let place = Where { name, bytes: &cut.bytes, offset: cut.offset, line: cut.line };
+pub(super) fn first_record(name: &str, encoding: Encoding, cut: &Cut, dialect: &CsvDialect) -> Result<Header> {
+    let place = Where { name, encoding, bytes: &cut.bytes, offset: cut.offset, line: cut.line };
     let mut splitter = Splitter::new(dialect.clone(), None);
     let block = splitter.block(&cut.bytes, 0, Most::rows(1));
-    if let Some(Fault::Unclosed { quote, .. }) = block.fault {
-        return Err(place.unclosed(quote));
+    if let Some(fault) = block.fault {
+        return Err(place.fault(fault, 0));
     }
     let start = splitter.starts.first().copied().unwrap_or_default() as usize;
     let (line, offset) = (cut.line + lines_in(&cut.bytes[..start]), cut.offset + start as u64);
@@ -43,13 +44,8 @@ pub(super) fn first_record(name: &str, cut: &Cut, dialect: &CsvDialect) -> Resul
         )));
     }
     let value = |i: usize, field: &super::split::Field| {
-        let mut value = Vec::new();
         let text = &cut.bytes[field.start()..field.end()];
-        if field.is_raw() {
-            unescape(dialect, text, &mut value);
-        } else {
-            value.extend_from_slice(text);
-        }
+        let value = field.value(dialect, &cut.bytes);
         String::from_utf8(value).map_err(|_| place.encoding(start, &format!("column_{i}"), text))
     };
     let values = splitter.fields.iter().enumerate().map(|(i, field)| value(i, field)).collect::<Result<_>>()?;

@@ -42,6 +42,11 @@ impl Seen {
         }
     }
 
+    /// Whether there was something, and all of it something other than text.
+    pub(super) fn is_typed(self) -> bool {
+        self.dtype() != DataType::Utf8
+    }
+
     /// The type that holds all that was seen; text if that was nothing.
     pub(super) fn dtype(self) -> DataType {
         let timestamp = |zone: Option<&str>| {

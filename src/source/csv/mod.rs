@@ -8,8 +8,12 @@
 //! | `split` | a piece → records and fields |
 //! | `column`, `number`, `time` | fields → columns |
 //! | `header`, `sample`, `infer` | names and types of a file |
+//! | `sniff` | the delimiter, and whether there is a header, where nobody says |
+//! | `encoding` | other encodings → UTF-8 |
 //! | `read` | a run: cuts on the one hand, batches on the other |
-//! | `fault` | bad records and values, in words |
+//! | `batches` | the batches of a piece |
+//! | `found` | bad records and values, on their way to the log of rejects |
+//! | `fault` | the same in words |
 //!
 //! The text is read once. `next` cuts it, in order, into pieces of whole records (64 KiB at first, up to 1 MiB as the
 //! file goes on), which takes a scan for quotes and line ends and no more; workers split and parse the pieces.
@@ -17,16 +21,20 @@
 //!
 //! Structure, that is fields, quotes and encoding, is checked in every record; values only in the columns wanted.
 
+mod batches;
 mod column;
 mod cut;
+mod encoding;
 mod fault;
 mod file;
+mod found;
 mod header;
 mod infer;
 mod marks;
 mod number;
 mod read;
 mod sample;
+mod sniff;
 mod split;
 mod time;
 
@@ -45,7 +53,8 @@ use crate::source::inflate::Room;
 use crate::source::read_at::Input;
 
 use column::{Nulls, Writing};
-use cut::SMALL;
+use cut::{Cutter, SMALL};
+use encoding::Encoding;
 use file::{Feed, File, Kept, Unread, once, take_kept};
 use header::Header;
 use read::{Cuts, Run};
@@ -112,8 +121,9 @@ fn position(all: &[&str], name: &str) -> Result<usize> {
 /// Finds out what `options` leave open.
 fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> Result<File> {
     let name = input.name().to_owned();
-    let dialect = options.dialect()?;
-    let has_header = options.has_header.unwrap_or(true);
+    let mut dialect = options.dialect()?;
+    let encoding = Encoding::named(&options.encoding)?;
+    let mut guesses = Guesses { has_header: options.has_header.unwrap_or(true), shown: Vec::new() };
     let writing = Arc::new(Writing {
         decimal: one_byte("decimal", &options.decimal)?,
         thousands: options.thousands.as_deref().map(|t| one_byte("thousands", t)).transpose()?,
@@ -124,18 +134,28 @@ fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> R
     if writing.thousands == Some(writing.decimal) {
         return Err(Error::Value("`decimal` and `thousands` must differ".into()));
     }
-    let mut kept = None;
+    let (mut kept, mut written) = (None, None);
     let (names, mut types, nulls, origin);
     if let Some(schema) = &options.schema {
+        if options.is_sniffed() {
+            if matches!(input, Input::Live(_)) {
+                return Err(Error::Value(format!(
+                    "{name}: \"auto\" with a schema reads an input that can be read once only; pass delimiter= and has_header="
+                )));
+            }
+            let mut cutter = Unread::of(&input)?.open(&name, encoding, &dialect, 0, &Room::default())?.0;
+            cutter.prologue(options.skip_rows, None)?;
+            guesses.make(&mut cutter, &name, options, &mut dialect, &writing)?;
+        }
         let given = schema.fields().iter().map(|f| f.name().clone()).collect();
         names = header::renamed(given, options.new_columns.as_deref())?;
         nulls = nulls_of(&names, &options.null_values)?;
         types = schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
         origin = "schema as given".to_owned();
     } else {
-        let found = look(&input, options, &dialect, &writing, has_header)?;
+        let found = look(&input, options, encoding, &mut dialect, &writing, &mut guesses)?;
         (names, types, nulls, origin) = (found.names, found.types, found.nulls, found.origin);
-        kept = found.kept;
+        (kept, written) = (found.kept, Some(found.written));
     }
     if names.is_empty() {
         return Err(Error::Value(format!("{name}: `schema` has no columns")));
@@ -159,7 +179,7 @@ fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> R
         name,
         input,
         dialect,
-        has_header,
+        has_header: guesses.has_header,
         given: options.schema.clone(),
         skip_rows: options.skip_rows,
         names,
@@ -167,11 +187,50 @@ fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> R
         nulls,
         writing,
         on_error: options.on_error,
+        bearing: options.bearing.clone(),
         origin,
         kept: Mutex::new(kept),
         piece_bytes,
         compression: OnceLock::new(),
+        encoding,
+        written: written.map_or_else(OnceLock::new, OnceLock::from),
+        guesses: guesses.shown,
     })
+}
+
+/// What the caller left to be found out.
+struct Guesses {
+    has_header: bool,
+    /// In words, for `explain()`.
+    shown: Vec<String>,
+}
+
+impl Guesses {
+    /// Looks at what comes next, behind the prologue.
+    fn make(
+        &mut self,
+        cutter: &mut Cutter,
+        name: &str,
+        options: &CsvOptions,
+        dialect: &mut CsvDialect,
+        writing: &Writing,
+    ) -> Result<()> {
+        if options.delimiter == "auto" {
+            let (delimiter, records) = cutter.peek(sniff::SAMPLE)?.delimiter(name, dialect, writing)?;
+            dialect.delimiter = delimiter;
+            cutter.set_dialect(dialect.clone());
+            self.shown.push(format!("delimiter: `{}`, found in {records} records", delimiter.escape_ascii()));
+        }
+        if options.has_header.is_none() {
+            let nulls = match &options.null_values {
+                NullValues::Everywhere(texts) => Nulls::new(texts),
+                NullValues::ByColumn(_) => Nulls::new(&[String::new()]),
+            };
+            self.has_header = cutter.peek(sniff::SAMPLE)?.has_header(name, dialect, writing, &nulls)?;
+            self.shown.push(format!("header: found {}", if self.has_header { "one" } else { "none" }));
+        }
+        Ok(())
+    }
 }
 
 fn nulls_of(names: &[String], values: &NullValues) -> Result<Vec<Nulls>> {
@@ -195,14 +254,16 @@ struct Found {
     nulls: Vec<Nulls>,
     origin: String,
     kept: Option<Kept>,
+    written: Encoding,
 }
 
 fn look(
     input: &Input,
     options: &CsvOptions,
-    dialect: &CsvDialect,
+    encoding: Encoding,
+    dialect: &mut CsvDialect,
     writing: &Writing,
-    has_header: bool,
+    guesses: &mut Guesses,
 ) -> Result<Found> {
     let name = input.name();
     let live = matches!(input, Input::Live(_));
@@ -212,14 +273,16 @@ fn look(
         )));
     }
     let room = Room::default();
-    let mut cutter = Unread::of(input)?.open(name, dialect, 0, &room)?;
+    let (mut cutter, written) = Unread::of(input)?.open(name, encoding, dialect, 0, &room)?;
     cutter.prologue(options.skip_rows, None)?;
+    guesses.make(&mut cutter, name, options, dialect, writing)?;
+    let (dialect, has_header) = (&*dialect, guesses.has_header);
     let mut cuts = VecDeque::new();
     let mut first = Header::default();
     while first.values.is_empty() {
         let next = if has_header { cutter.first(None)? } else { cutter.cut(SMALL, None)? };
         let Some(cut) = next else { break };
-        first = header::first_record(name, &cut, dialect)?;
+        first = header::first_record(name, written, &cut, dialect)?;
         if !has_header && (live || !first.values.is_empty()) {
             cuts.push_back(cut);
         }
@@ -259,13 +322,13 @@ fn look(
         && !all
         && windows > 0
         && at.size() > cutter.offset()
-        && !cutter.is_inflated()
+        && cutter.is_as_it_stands()
     {
         sample.windows(at.as_ref(), cutter.offset(), windows)?;
     }
     let origin = format!("schema inferred from {} records", sample.rows());
     let types = sample.types();
-    Ok(Found { names, types, nulls, origin, kept: live.then_some(Kept { cutter, cuts, room }) })
+    Ok(Found { names, types, nulls, origin, kept: live.then_some(Kept { cutter, cuts, room }), written })
 }
 
 impl Source for CsvSource {
@@ -299,7 +362,7 @@ impl Source for CsvSource {
             (input, None) => Feed::Closed(Unread::of(input)?),
         };
         let cuts = Cuts { kept, feed, from: from.copied(), given: 0 };
-        Ok(Arc::new(Run::new(file, self.columns.clone(), self.schema.clone(), self.limit, cuts, context)))
+        Ok(Arc::new(Run::new(file, self.columns.clone(), self.schema.clone(), self.limit, cuts, context)?))
     }
 
     fn explain(&self) -> Vec<String> {
@@ -313,8 +376,12 @@ impl Source for CsvSource {
             format!("columns: {} of {of}: {}", names.len(), listed(&names))
         });
         lines.push("checked: structure of every record, values of these columns".to_owned());
+        lines.extend(file.guesses.iter().cloned());
         if let Some(Some(compression)) = file.compression.get() {
             lines.push(format!("inflated: {}", compression.name()));
+        }
+        if file.encoding() != Encoding::Utf8 {
+            lines.push(format!("decoded: {}", file.encoding().name()));
         }
         if let Some(limit) = self.limit {
             lines.push(format!("reads no piece beyond {limit} rows"));
@@ -327,6 +394,10 @@ impl Source for CsvSource {
             Input::Seekable(at) => at.path().map(PathBuf::from).into_iter().collect(),
             Input::Live(_) => Vec::new(),
         }
+    }
+
+    fn rejects(&self) -> Option<PathBuf> {
+        self.file.bearing.rejects.clone()
     }
 
     fn one_shot(&self) -> bool {

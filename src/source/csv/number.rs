@@ -4,6 +4,12 @@
 //! load, which makes short numbers, nearly all there are, a matter of a few multiplications without a loop
 //! (the trick of eight digits in three multiplications is Johnny Lee's and Daniel Lemire's).
 
+use arrow::datatypes::{ArrowPrimitiveType, Float16Type, i256};
+
+/// A half.
+#[expect(non_camel_case_types, reason = "its name wherever it is one")]
+type f16 = <Float16Type as ArrowPrimitiveType>::Native;
+
 /// The eight bytes that end at `end`, those in front of `start` read as `0`. The field has at most eight bytes.
 #[inline(always)]
 fn eight(bytes: &[u8], start: usize, end: usize) -> u64 {
@@ -110,6 +116,11 @@ pub(super) fn float32(bytes: &[u8], start: usize, end: usize) -> Option<f32> {
     slow::<f32>(bytes, start, end)
 }
 
+/// A half, rounded to the nearest.
+pub(super) fn float16(bytes: &[u8], start: usize, end: usize) -> Option<f16> {
+    slow::<f64>(bytes, start, end).map(f16::from_f64)
+}
+
 /// Digits with at most one point among them and no more than 15 of them.
 #[inline(always)]
 fn plain(bytes: &[u8], start: usize, end: usize) -> Option<f64> {
@@ -162,6 +173,40 @@ fn plain(bytes: &[u8], start: usize, end: usize) -> Option<f64> {
 #[cold]
 fn slow<F: std::str::FromStr>(bytes: &[u8], start: usize, end: usize) -> Option<F> {
     std::str::from_utf8(bytes.get(start..end)?).ok()?.parse().ok()
+}
+
+/// As [`decimal`], of up to 76 digits.
+pub(super) fn wide_decimal(text: &[u8], precision: u8, scale: i8) -> Option<i256> {
+    let (sign, digits) = match text {
+        [b'-', rest @ ..] => ("-", rest),
+        [b'+', rest @ ..] => ("", rest),
+        _ => ("", text),
+    };
+    let point = digits.iter().position(|b| *b == b'.').unwrap_or(digits.len());
+    let (whole, behind) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
+    let all = [whole, behind].concat();
+    if all.is_empty() || !all.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // The digits that stay: those in front of the place of the last one kept.
+    let kept = isize::try_from(whole.len()).ok()? + isize::from(scale);
+    let (kept, zeros) = match usize::try_from(kept) {
+        Ok(kept) if kept <= all.len() => (kept, 0),
+        Ok(kept) => (all.len(), kept - all.len()),
+        Err(_) => (0, 0),
+    };
+    if all[kept..].iter().any(|b| *b != b'0') {
+        return None;
+    }
+    let mut text = std::str::from_utf8(&all[..kept]).ok()?.trim_start_matches('0').to_owned();
+    if text.is_empty() {
+        return Some(i256::ZERO);
+    }
+    text.extend(std::iter::repeat_n('0', zeros.min(100)));
+    if text.len() > usize::from(precision) {
+        return None;
+    }
+    i256::from_string(&format!("{sign}{text}"))
 }
 
 /// A decimal of `precision` digits, `scale` of them behind the point, as its unscaled integer. Digits beyond the
@@ -374,6 +419,21 @@ mod tests {
         for bad in ["", ".", "-", "1e5", "1.2.3", "100000000000000000000000000000000000000"] {
             assert_eq!(decimal(bad.as_bytes(), 38, 0), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn wide_decimals_are_the_narrow_ones_and_more() {
+        for text in
+            ["0", "-0.00", "12.34", "-12.3", "12.3400", "12.345", "123.4", "1200", ".5", "5.", ".", "-", "1e5", "+7"]
+        {
+            for (precision, scale) in [(4, 2), (4, -2), (38, 0), (38, 10)] {
+                let expected = decimal(text.as_bytes(), precision, scale).map(i256::from_i128);
+                assert_eq!(wide_decimal(text.as_bytes(), precision, scale), expected, "{text} {precision} {scale}");
+            }
+        }
+        let long = "9".repeat(76);
+        assert_eq!(wide_decimal(long.as_bytes(), 76, 0).map(|v| v.to_string()), Some(long.clone()));
+        assert_eq!(wide_decimal(format!("{long}9").as_bytes(), 76, 0), None);
     }
 
     #[test]

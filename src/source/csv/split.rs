@@ -4,13 +4,13 @@
 //!
 //! - A field is quoted if its first byte is a quote; a quote anywhere else is text.
 //! - In quotes a doubled quote is one quote, and an escape character, where there is one, makes the next byte text.
-//! - What follows a closing quote up to the delimiter belongs to the field, as it stands.
 //! - A record ends with `\n`, `\r\n` or a lone `\r`, outside quotes, or with the input.
 //! - A line that begins with the comment prefix is no record.
 //!
-//! Three things differ, because the crate loses what they need. A field keeps whether it was quoted: an empty
-//! unquoted one is null, an empty quoted one is text. An input that ends in quotes is a fault, not a record. An empty
-//! line of a file of one column is a record whose value is null, as it is for polars and `DuckDB`, so that a column
+//! Four things differ, because the crate loses what they need. A field keeps whether it was quoted: an empty
+//! unquoted one is null, an empty quoted one is text. An input that ends in quotes is a fault, not a record; and so is
+//! text between a closing quote and the delimiter (blanks are none where fields are trimmed), of which every reader
+//! makes something else. An empty line of a file of one column is a record whose value is null, as it is for polars and `DuckDB`, so that a column
 //! written as CSV comes back as it was.
 
 use crate::format::CsvDialect;
@@ -71,6 +71,22 @@ impl Field {
     pub(super) fn is_raw(self) -> bool {
         self.len & RAW != 0
     }
+
+    /// The value in `bytes`, without quotes and escapes.
+    pub(super) fn value(self, dialect: &CsvDialect, bytes: &[u8]) -> Vec<u8> {
+        let text = &bytes[self.start()..self.end()];
+        if !self.is_raw() {
+            return text.to_vec();
+        }
+        let mut value = Vec::with_capacity(text.len());
+        unescape(dialect, text, &mut value);
+        value
+    }
+
+    /// Makes it an empty one, unquoted.
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
 }
 
 /// Why a record is none.
@@ -89,6 +105,13 @@ pub(super) enum Fault {
         start: usize,
         /// Where the quote opened.
         quote: usize,
+    },
+    /// A closing quote is followed by more than a delimiter or a line end.
+    Stray {
+        /// Where the record begins.
+        start: usize,
+        /// Where the text behind the quote begins.
+        at: usize,
     },
 }
 
@@ -148,6 +171,13 @@ impl Splitter {
         self.starts.len()
     }
 
+    /// Where record `row` of the last block ends in `bytes`, without its line end.
+    pub(super) fn end_of(&self, bytes: &[u8], row: usize) -> usize {
+        let width = self.width.unwrap_or(1);
+        let last = self.fields.get((row + 1) * width - 1).map_or(0, |field| field.end());
+        last + bytes[last..].iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(bytes.len() - last)
+    }
+
     /// Splits the records of `bytes` from `from` on, until `most` is reached, a record is bad, or no byte is left.
     /// `from` must be where a record begins.
     pub(super) fn block(&mut self, bytes: &[u8], from: usize, most: Most) -> Block {
@@ -176,11 +206,14 @@ impl Splitter {
                         if p != start {
                             continue;
                         }
-                        let Some(found) = quoted(dialect, bytes, &mut marks, p) else {
+                        let Some((stop, field, stray)) = quoted(dialect, bytes, &mut marks, p) else {
                             fault = Some(Fault::Unclosed { start: begin, quote: p });
                             break bytes.len();
                         };
-                        found
+                        if let (Some(at), None) = (stray, fault) {
+                            fault = Some(Fault::Stray { start: begin, at });
+                        }
+                        (stop, field)
                     }
                     Some(p) => (Stop::Mark(p), Field::plain(start, p)),
                     None => (Stop::Input, Field::plain(start, bytes.len())),
@@ -243,8 +276,14 @@ pub(super) fn after_line(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// The field whose opening quote is at `open`, and what ends it. `None`: nothing closes it.
-fn quoted(dialect: &CsvDialect, bytes: &[u8], marks: &mut Marks<'_>, open: usize) -> Option<(Stop, Field)> {
+/// The field whose opening quote is at `open`, what ends it, and where text stands between its closing quote and there.
+/// `None`: nothing closes it.
+fn quoted(
+    dialect: &CsvDialect,
+    bytes: &[u8],
+    marks: &mut Marks<'_>,
+    open: usize,
+) -> Option<(Stop, Field, Option<usize>)> {
     let quote = bytes[open];
     let mut raw = false;
     let close = if let Some(escape) = dialect.escape {
@@ -273,17 +312,20 @@ fn quoted(dialect: &CsvDialect, bytes: &[u8], marks: &mut Marks<'_>, open: usize
             raw = true;
         }
     };
+    let field = Field::quoted(open + 1, close, raw);
     if close + 1 == bytes.len() {
-        return Some((Stop::Input, Field::quoted(open + 1, close, raw)));
+        return Some((Stop::Input, field, None));
     }
-    loop {
+    let (stop, end) = loop {
         match marks.next() {
-            Some(p) if p == close + 1 => return Some((Stop::Mark(p), Field::quoted(open + 1, close, raw))),
+            Some(p) if p == close + 1 => return Some((Stop::Mark(p), field, None)),
             Some(p) if bytes[p] == quote => {}
-            Some(p) => return Some((Stop::Mark(p), Field::quoted(open + 1, p, true))),
-            None => return Some((Stop::Input, Field::quoted(open + 1, bytes.len(), true))),
+            Some(p) => break (Stop::Mark(p), p),
+            None => break (Stop::Input, bytes.len()),
         }
-    }
+    };
+    let blank = dialect.trim && bytes[close + 1..end].iter().all(u8::is_ascii_whitespace);
+    Some((stop, field, (!blank).then_some(close + 1)))
 }
 
 /// Appends the value of a raw field to `out`. `bytes` begins behind the opening quote.

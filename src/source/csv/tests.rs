@@ -51,11 +51,18 @@ fn run_in(
                 column.to_data().validate_full().expect("valid");
             }
             batches.push(held.batch);
+            absorb(context)?;
         }
+        absorb(context)?;
     }
+    context.logs.end()?;
     drop(pieces);
     assert_eq!(context.memory.held(), 0, "every lease came back");
     Ok((batches, places))
+}
+
+fn absorb(context: &Arc<Context>) -> Result<()> {
+    context.tray.take().into_iter().try_for_each(|entry| entry.log.clone().absorb(entry, context))
 }
 
 fn run(source: Arc<dyn Source>) -> Result<Vec<RecordBatch>> {
@@ -362,7 +369,8 @@ fn every_dtype_that_is_asked_for() {
         let source = CsvSource::open(input(b"a\nx\n"), with(|o| o.dtypes = vec![("a".into(), dtype)])).expect("opens");
         assert_eq!(source.schema().field(0).data_type(), &announced);
     }
-    assert!(matches!(of(&DataType::Duration(TimeUnit::Second), "1"), Err(Error::NotImplemented(_))));
+    let interval = DataType::Interval(arrow::datatypes::IntervalUnit::YearMonth);
+    assert!(matches!(of(&interval, "1"), Err(Error::NotImplemented(_))));
     let binary = with(|o| o.dtypes = vec![("a".into(), DataType::Binary)]);
     assert_eq!(rows_of(b"a,b\n\xff\xfe,1\n", &binary).expect("any bytes").1, rows(&[&["fffe", "1"]]));
     assert!(rows_of(b"a,b\n\xff,\xff\n", &binary).is_err());
@@ -373,7 +381,7 @@ fn on_error_leaves_out_or_nulls_and_counts() {
     let text = b"a,b\n1,x\n2\nq,y\n3,\xff\n4,z\n";
     for (on_error, expected, rejects) in [
         (OnError::Skip, rows(&[&["1", "x"], &["4", "z"]]), 3),
-        (OnError::Null, rows(&[&["1", "x"], &["∅", "y"], &["4", "z"]]), 3),
+        (OnError::Null, rows(&[&["1", "x"], &["∅", "y"], &["3", "∅"], &["4", "z"]]), 3),
     ] {
         let options = with(|o| (o.on_error, o.dtypes) = (on_error, vec![("a".into(), DataType::Int64)]));
         assert_eq!(rows_of(text, &options).expect("goes on").1, expected);
@@ -508,10 +516,10 @@ fn compressed_streams_live_or_not() {
             assert!(matches!(&result, Err(Error::Format(m)) if m.contains("damaged")), "{result:?}");
         }
     }
-    for (magic, name) in [(b"BZh91AY&SY".as_slice(), "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x04\x22\x4d\x18", "lz4")] {
+    for magic in [b"BZh91AY&SY".as_slice(), b"\xfd7zXZ\0", b"\x04\x22\x4d\x18"] {
         for input in [input(magic), live(&[magic], usize::MAX)] {
-            let e = CsvSource::open(input, CsvOptions::default()).expect_err("not built");
-            assert!(matches!(&e, Error::NotImplemented(m) if m.contains(name)), "{e}");
+            let e = CsvSource::open(input, CsvOptions::default()).expect_err("nothing behind the mark");
+            assert!(matches!(&e, Error::Format(m) if m.contains("damaged")), "{e}");
         }
     }
 }

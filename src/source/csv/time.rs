@@ -99,20 +99,80 @@ pub(super) fn time(b: &[u8]) -> Option<i64> {
 /// A date, or a date and time with `T` or a space between them, with `Z` or an offset behind it or without.
 #[inline(always)]
 pub(super) fn moment(b: &[u8]) -> Option<Moment> {
-    let day = i64::from(date(b.get(..10)?)?) * DAY;
-    let Some(between) = b.get(10) else {
+    match b.get(..10).and_then(date) {
+        Some(day) => at_clock(i64::from(day), &b[10..]),
+        None => far(b),
+    }
+}
+
+/// The moment of a day at the clock that follows it, if one does.
+#[inline(always)]
+fn at_clock(day: i64, b: &[u8]) -> Option<Moment> {
+    let day = day.checked_mul(DAY)?;
+    let Some(between) = b.first() else {
         return Some(Moment { seconds: day, nanos: 0, offset: None, timed: false });
     };
     if !matches!(between, b'T' | b' ' | b't') {
         return None;
     }
-    let (seconds, nanos, read) = clock(&b[11..])?;
-    let rest = &b[11 + read..];
+    let (seconds, nanos, read) = clock(&b[1..])?;
+    let rest = &b[1 + read..];
     let offset = if rest.is_empty() { None } else { Some(offset(rest)?) };
-    Some(Moment { seconds: day + i64::from(seconds), nanos, offset, timed: true })
+    Some(Moment { seconds: day.checked_add(i64::from(seconds))?, nanos, offset, timed: true })
 }
 
-/// `Z`, `+HH`, `+HHMM` or `+HH:MM`, as seconds.
+/// A moment before the year 0 or behind 9999, whose year has a sign or more than four digits: as such days are written.
+#[cold]
+fn far(b: &[u8]) -> Option<Moment> {
+    let (negative, digits) = match b {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let len = digits.iter().position(|b| !b.is_ascii_digit())?;
+    if len < 4
+        || (len == 4 && !negative)
+        || len > 15
+        || digits.get(len) != Some(&b'-')
+        || digits.get(len + 3) != Some(&b'-')
+    {
+        return None;
+    }
+    let year: i64 = std::str::from_utf8(&digits[..len]).ok()?.parse().ok()?;
+    let year = if negative { -year } else { year };
+    // The calendar is the same every 400 years.
+    let near = u32::try_from(year.rem_euclid(400)).ok()? + 400;
+    let day = days(near, two(digits, len + 1)?, two(digits, len + 4)?)?;
+    let eras = year.div_euclid(400) - 1;
+    at_clock(i64::from(day).checked_add(eras.checked_mul(146_097)?)?, digits.get(len + 6..)?)
+}
+
+/// A duration as hours, minutes, seconds and a fraction, `-?H+:MM:SS[.fraction]`, in `unit`s.
+pub(super) fn duration(b: &[u8], unit: TimeUnit) -> Option<i64> {
+    let (negative, b) = match b {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let len = b.iter().position(|b| !b.is_ascii_digit())?;
+    let hours: i128 = std::str::from_utf8(&b[..len]).ok().filter(|h| h.len() <= 20)?.parse().ok()?;
+    // The clock that is left has an hour of 00, and seconds.
+    let mut rest = b"00".to_vec();
+    rest.extend_from_slice(&b[len..]);
+    let (seconds, nanos, read) = clock(&rest)?;
+    if read != rest.len() || read < 8 {
+        return None;
+    }
+    let nanos = (hours * 3600 + i128::from(seconds)) * 1_000_000_000 + i128::from(nanos);
+    let per: i128 = match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    };
+    let units = if negative { -(nanos / per) } else { nanos / per };
+    (nanos % per == 0).then(|| i64::try_from(units).ok())?
+}
+
+/// `Z`, `+HH`, `+HHMM`, `+HH:MM` or, of old local times, `+HH:MM:SS`, as seconds.
 fn offset(b: &[u8]) -> Option<i32> {
     let b = b.strip_prefix(b" ").unwrap_or(b);
     let sign = match b.first()? {
@@ -121,14 +181,16 @@ fn offset(b: &[u8]) -> Option<i32> {
         b'-' => -1,
         _ => return None,
     };
-    let minutes = match b.len() {
-        3 => 0,
-        5 => two(b, 3)?,
-        6 if b[3] == b':' => two(b, 4)?,
+    let (minutes, seconds) = match b.len() {
+        3 => (0, 0),
+        5 => (two(b, 3)?, 0),
+        6 if b[3] == b':' => (two(b, 4)?, 0),
+        9 if b[3] == b':' && b[6] == b':' => (two(b, 4)?, two(b, 7)?),
         _ => return None,
     };
     let hours = two(b, 1)?;
-    (hours < 24 && minutes < 60).then(|| sign * (hours * 3600 + minutes * 60).cast_signed())
+    let fits = hours < 24 && minutes < 60 && seconds < 60;
+    fits.then(|| sign * (hours * 3600 + minutes * 60 + seconds).cast_signed())
 }
 
 /// A point in time in `unit`s since 1970. Digits that the unit cannot hold must be zeros.
@@ -257,6 +319,9 @@ mod tests {
         assert_eq!(at("1970-01-01T01:00:00.000001+02:30"), Some((3600, 1_000, Some(9000))));
         assert_eq!(at("1970-01-01T01:00:00-0100"), Some((3600, 0, Some(-3600))));
         assert_eq!(at("1969-12-31T23:59:59"), Some((-1, 0, None)));
+        assert_eq!(at("10000-01-01"), Some((253_402_300_800, 0, None)));
+        assert_eq!(at("-0001-12-31 00:00:01"), Some((-62_167_305_599, 0, None)));
+        assert_eq!(at("1800-01-01 00:53:28+00:53:28"), Some((-5_364_659_192, 0, Some(3208))));
         for bad in [
             "1970-01-01T",
             "1970-01-01T24:00:00",
@@ -270,6 +335,10 @@ mod tests {
             "1970-01-01T00:00:00.1234567891",
             "19700101",
             "1970-01-01 é",
+            "01970-01-01x",
+            "-001-01-01",
+            "12345-13-01",
+            "99999999999999999-01-01",
         ] {
             assert_eq!(at(bad), None, "{bad}");
         }
@@ -288,6 +357,18 @@ mod tests {
         assert_eq!(in_unit(last, 854_775_808, TimeUnit::Nanosecond), None);
         assert_eq!(in_unit(i64::MAX, 0, TimeUnit::Nanosecond), None);
         assert_eq!(in_unit(i64::MIN, 0, TimeUnit::Nanosecond), None);
+    }
+
+    #[test]
+    fn durations() {
+        let of = |text: &str, unit| duration(text.as_bytes(), unit);
+        assert_eq!(of("00:00:01.5", TimeUnit::Millisecond), Some(1_500));
+        assert_eq!(of("-100:00:00", TimeUnit::Second), Some(-360_000));
+        assert_eq!(of("1:02:03", TimeUnit::Nanosecond), Some(3_723_000_000_000));
+        assert_eq!(of("-2562047:47:16.854775808", TimeUnit::Nanosecond), Some(i64::MIN));
+        for bad in ["", "1", "1:2:3", "00:00", "00:60:00", "00:00:01.5", "+1:00:00", "1:00:00 "] {
+            assert_eq!(of(bad, TimeUnit::Second), None, "{bad}");
+        }
     }
 
     #[test]

@@ -347,6 +347,10 @@ impl Source for Many {
         self.files.iter().filter_map(|f| f.path.clone()).collect()
     }
 
+    fn rejects(&self) -> Option<PathBuf> {
+        self.first.rejects()
+    }
+
     fn one_shot(&self) -> bool {
         self.first.one_shot() || self.files.iter().any(|f| f.one_shot)
     }

@@ -123,7 +123,7 @@ impl Pieces for Run {
         piece.need = piece.need.saturating_sub(mine);
         let mine = lease.split(mine.min(lease.bytes()))?;
         let pull = opened.pieces.clone().open(piece, lease, context)?;
-        Ok(Box::new(Fitted { opened, pull, spare: mine }))
+        Ok(Box::new(Fitted { opened, pull, spare: mine, context: context.clone() }))
     }
 }
 
@@ -133,6 +133,7 @@ struct Fitted {
     pull: Pull,
     /// Leased for what fitting adds.
     spare: Lease,
+    context: Arc<Context>,
 }
 
 impl Fitted {
@@ -164,6 +165,7 @@ impl Iterator for Fitted {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.pull.next()? {
+                Ok(held) if held.batch.num_rows() == 0 && self.context.tray.is_laid() => return Some(Ok(held)),
                 Ok(held) if held.batch.schema_ref() == &self.opened.file.schema && self.opened.file.passes() => {
                     return Some(Ok(held));
                 }
