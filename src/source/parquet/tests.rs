@@ -180,20 +180,29 @@ fn a_page_beyond_the_limit_is_an_error_that_says_so() {
 }
 
 #[test]
-fn pages_that_do_not_fit_are_no_damage() {
-    let column: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|i| i * 7919 % 104_729)));
-    let batch = RecordBatch::try_from_iter((0..8).map(|i| (format!("c{i}"), column.clone()))).expect("eight columns");
+fn pages_that_do_not_fit_together_are_read_one_column_at_a_time() {
+    // a dictionary of 240 KB each; two columns of lists, which the crate decodes
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|i| i * 7919 % 104_729)));
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        (0..30_000).map(|i| Some((0..i % 3).map(|k| Some(i * 7 + k)).collect::<Vec<_>>())),
+    );
+    let lists: ArrayRef = Arc::new(lists);
+    let columns = (0..10).map(|i| (format!("c{i}"), if i < 8 { numbers.clone() } else { lists.clone() }));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)));
+    let batch = batch.expect("ten columns");
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
     writer.write(&batch).expect("rows");
     writer.close().expect("a footer");
     let source = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect("a Parquet file");
-    let context = Context::new(set(1, 0, 10, 1 << 20), || Ok(()));
-    let pieces = source.start(None, &context).expect("starts");
-    let e = exchange::rows(pieces, false, &context).next().expect("an error").expect_err("too many pages");
-    assert!(matches!(e, Error::MemoryLimit(_)), "{e:?}");
-    assert!(e.to_string().starts_with("x.parquet: row group 0: column `c"), "{e}");
-    assert!(e.to_string().contains("parquet pages needs"), "{e}");
+    for (threads, prefetch, limit) in [(1, 0, 2 << 20), (2, 2, 2 << 20), (8, 8, 3 << 20), (2, 2, 64 << 20)] {
+        let found = read(source.clone(), set(threads, prefetch, 1_000, limit), None);
+        assert!(found.columns() == batch.columns(), "{threads} {limit}");
+    }
+    let predicates = vec![crate::expr::parse_predicate("c1 > 90000").expect("a predicate")];
+    let pushed = source.push(&Pushdown { predicates, ..Pushdown::default() }).expect("fits");
+    let loose = read(pushed.source.clone(), set(2, 2, 1_000, 64 << 20), None);
+    assert_eq!(read(pushed.source, set(2, 2, 1_000, 2 << 20), None), loose);
 }
 
 /// `bytes` with the footer that `edit` makes of theirs.
