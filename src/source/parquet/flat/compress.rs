@@ -40,10 +40,10 @@ mod avx2 {
         let mut order = [0; 256];
         let mut mask = 0;
         while mask < 256 {
-            let (mut at, mut bit) = (0, 0);
+            let (mut at, mut bit) = (0, 0_u64);
             while bit < 8 {
                 if mask >> bit & 1 == 1 {
-                    order[mask] |= (bit as u64) << (at * 8);
+                    order[mask] |= bit << (at * 8);
                     at += 1;
                 }
                 bit += 1;

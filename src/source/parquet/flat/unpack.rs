@@ -161,7 +161,7 @@ mod tests {
             for missing in [0, 1, 5, 40] {
                 for groups in [1, 2, 3, 4, 7, 128] {
                     let len = groups * usize::from(width);
-                    let bytes: Vec<u8> = (0..len.saturating_sub(missing)).map(|i| (i * 7919 >> 3) as u8).collect();
+                    let bytes: Vec<u8> = (0..len.saturating_sub(missing)).map(|i| ((i * 7919) >> 3) as u8).collect();
                     let (mut found, mut expected) = (vec![7; groups * 8], vec![9; (groups * 8).next_multiple_of(32)]);
                     unpack(width, &bytes, &mut found);
                     portable(width, &bytes, &mut expected);
