@@ -111,6 +111,13 @@ impl<'a> Fields<'a> {
         if matches!(kind, 1 | 2) { self.pass(1) } else { self.skip_within(kind, left) }
     }
 
+    /// The next `len` bytes.
+    pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (found, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
+        Some(found)
+    }
+
     fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.bytes.split_first()?;
         self.bytes = rest;
@@ -122,7 +129,8 @@ impl<'a> Fields<'a> {
         Some(())
     }
 
-    fn unsigned(&mut self) -> Option<u64> {
+    /// A number without sign.
+    pub fn unsigned(&mut self) -> Option<u64> {
         let mut value: u64 = 0;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;
@@ -134,7 +142,8 @@ impl<'a> Fields<'a> {
         None
     }
 
-    fn signed(&mut self) -> Option<i64> {
+    /// A number with a sign.
+    pub fn signed(&mut self) -> Option<i64> {
         let value = self.unsigned()?;
         Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
     }

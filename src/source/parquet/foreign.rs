@@ -6,11 +6,13 @@ use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::parquet_to_arrow_field_levels;
+use parquet::basic::Encoding;
 use parquet::column::page::{Page as Taken, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::decoder::Opening;
+use super::delta;
 use super::guard::{damaged, guarded};
 use super::header::Kind;
 use super::layout::Column;
@@ -60,7 +62,9 @@ impl RowGroups for Group<'_> {
 
     fn column_chunks(&self, leaf: usize) -> ParquetResult<Box<dyn PageIterator>> {
         let pages = self.opening.pages(leaf).map_err(|e| ParquetError::General(e.to_string()))?;
-        let reader = Reader { pages, refused: self.refused.clone() };
+        let descriptor = self.metadata().file_metadata().schema_descr().column(leaf);
+        let levels = [descriptor.max_rep_level(), descriptor.max_def_level()];
+        let reader = Reader { pages, refused: self.refused.clone(), levels };
         Ok(Box::new(Once(Some(Box::new(reader)))))
     }
 
@@ -89,9 +93,40 @@ impl PageIterator for Once {}
 struct Reader {
     pages: Pages,
     refused: Refused,
+    /// The largest repetition level, and the largest definition level.
+    levels: [i16; 2],
 }
 
 impl Reader {
+    fn read(&mut self) -> Result<Option<Page>> {
+        let Some(page) = self.pages.next()? else { return Ok(None) };
+        let room = match page.head.kind {
+            Kind::Data { values, encoding, definition, repetition } => {
+                let mut at = 0;
+                for (most, written) in self.levels.into_iter().zip([repetition, definition]).filter(|(n, _)| *n > 0) {
+                    let length = if written == Encoding::RLE {
+                        let length = page.body.get(at..).and_then(|rest| rest.first_chunk().copied());
+                        at = at.saturating_add(4);
+                        length.and_then(|length| usize::try_from(u32::from_le_bytes(length)).ok())
+                    } else {
+                        // bit-packed, as they once were
+                        let bits = usize::try_from(i16::BITS - most.leading_zeros()).unwrap_or(16);
+                        values.checked_mul(bits).map(|bits| bits.div_ceil(8))
+                    };
+                    at = at.saturating_add(length.unwrap_or(page.body.len()));
+                }
+                delta::room(encoding, page.body.get(at..).unwrap_or_default(), values)
+            }
+            Kind::DataV2 { values, encoding, definition, repetition, .. } => {
+                let rest = page.body.get(repetition.saturating_add(definition)..).unwrap_or_default();
+                delta::room(encoding, rest, values)
+            }
+            Kind::Dictionary { .. } | Kind::Index => Ok(0),
+        };
+        self.pages.beside(room.map_err(Error::Format)?)?;
+        Ok(Some(page))
+    }
+
     fn shut(&self, why: Error) -> ParquetError {
         let said = why.to_string();
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -109,7 +144,7 @@ impl Iterator for Reader {
 
 impl PageReader for Reader {
     fn get_next_page(&mut self) -> ParquetResult<Option<Taken>> {
-        let page = self.pages.next().map_err(|why| self.shut(why))?;
+        let page = self.read().map_err(|why| self.shut(why))?;
         page.map(taken).transpose()
     }
 
@@ -159,11 +194,8 @@ fn taken(page: Page) -> ParquetResult<Taken> {
             is_compressed: false,
             statistics: None,
         },
-        Kind::Index => Taken::DictionaryPage {
-            buf: Bytes::new(),
-            num_values: 0,
-            encoding: parquet::basic::Encoding::PLAIN,
-            is_sorted: false,
-        },
+        Kind::Index => {
+            Taken::DictionaryPage { buf: Bytes::new(), num_values: 0, encoding: Encoding::PLAIN, is_sorted: false }
+        }
     })
 }

@@ -15,6 +15,7 @@
 //! | `foreign` | the crate's decoder over our pages |
 //! | `pages` | the pages of a column: judged, leased, read, verified, decompressed |
 //! | `header` | what a page header says |
+//! | `delta` | what it takes to decode a page in a DELTA encoding |
 //! | `codec` | how pages are compressed |
 //! | `snappy` | the codec that most files have |
 //! | `compact` | the protocol in which headers and footers are written |
@@ -29,6 +30,7 @@
 mod codec;
 mod compact;
 mod decoder;
+mod delta;
 mod filter;
 mod flat;
 mod foreign;

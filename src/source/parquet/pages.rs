@@ -198,6 +198,15 @@ impl Pages {
         Ok(())
     }
 
+    /// Leases `bytes` beside those of the newest page, for as long as that is the newest.
+    ///
+    /// # Errors
+    /// No room for them.
+    pub fn beside(&mut self, bytes: usize) -> Result<()> {
+        self.newest = self.newest.saturating_add(bytes);
+        self.lease.resize(self.dictionary.saturating_add(self.newest))
+    }
+
     /// Takes back a page that is not looked at any more, for the buffer's sake.
     pub fn give_back(&mut self, body: Bytes) {
         if let Ok(buffer) = body.try_into_mut() {

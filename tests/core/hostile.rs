@@ -1,0 +1,269 @@
+//! The seeds of the fuzzer, each as it is and damaged in many ways that are the same every time.
+//!
+//! What the fuzzer looks for with time and luck, this looks for on every commit: no panic, no error but those that
+//! damage may give, no allocation beyond the budget.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray,
+};
+use arrow::datatypes::Int32Type;
+use batchstream::alloc;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
+use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+#[path = "../../fuzz/hostile.rs"]
+mod reading;
+
+/// Damaged forms of each seed.
+const FORMS: u64 = 100;
+/// Bytes that one file may take beyond the budget: the footer, and what a page is decompressed from.
+const BESIDE: usize = 4 << 20;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let mut found: Vec<_> = fs::read_dir(corpus(target))
+        .expect("a corpus")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| (path.display().to_string(), fs::read(&path).expect("a file")))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Numbers that are the same every time (xorshift64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end.max(1) as u64).expect("less than `end`")
+    }
+}
+
+/// Numbers at the edges of what a header or footer can say, as the compact protocol writes them, and plain words.
+const EDGES: [&[u8]; 9] = [
+    &[0],
+    &[1],
+    &[0xff, 0xff, 0xff, 0xff, 0x0f],
+    &[0xfe, 0xff, 0xff, 0xff, 0x0f],
+    &[0x80, 0x80, 0x80, 0x80, 0x08],
+    &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+    &[0xff, 0xff, 0xff, 0xff],
+    &[0xff, 0xff, 0xff, 0x7f],
+    &[0x80, 0x80, 0x04],
+];
+
+/// `seed`, damaged in one way.
+fn damaged(seed: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    let mut out = seed.to_vec();
+    let footer = out.len().saturating_sub(1_500);
+    let at = match numbers.below(3) {
+        0 => footer + numbers.below(out.len() - footer),
+        _ => numbers.below(out.len()),
+    };
+    match numbers.below(7) {
+        0 => out.truncate(at),
+        1 => out[at] ^= 1 << numbers.below(8),
+        2 => {
+            for _ in 0..numbers.below(12) {
+                let at = numbers.below(out.len());
+                out[at] ^= 1 << numbers.below(8);
+            }
+        }
+        3 => out[at] = numbers.next().to_le_bytes()[0],
+        4 => {
+            let edge = EDGES[numbers.below(EDGES.len())];
+            let end = (at + edge.len()).min(out.len());
+            out[at..end].copy_from_slice(&edge[..end - at]);
+        }
+        5 => drop(out.splice(at..=at, EDGES[numbers.below(EDGES.len())].iter().copied())),
+        _ => drop(out.drain(at..(at + 1 + numbers.below(4)).min(out.len()))),
+    }
+    out
+}
+
+/// One test, as what is allocated is counted for the whole program.
+#[test]
+fn hostile_bytes_give_rows_or_errors_within_the_budget() {
+    damaged_seeds();
+    values_that_share_what_they_begin_with();
+}
+
+fn damaged_seeds() {
+    for (target, read) in [("parquet", reading::file as fn(&[u8]) -> reading::Outcome), ("page", reading::pages)] {
+        let seeds = seeds(target);
+        assert!(seeds.len() > 5, "{target}");
+        for (at, (name, seed)) in seeds.iter().enumerate() {
+            let [whole, filtered] = read(seed);
+            assert!(whole.as_ref().is_ok_and(|rows| *rows > 0), "{name}: {whole:?}");
+            assert!(filtered.is_ok(), "{name}: {filtered:?}");
+            let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15 ^ (at as u64 + 1));
+            for form in 0..FORMS {
+                let bytes = damaged(seed, &mut numbers);
+                let before = alloc::peak();
+                let _ = read(&bytes);
+                assert!(alloc::peak() <= before.max(reading::LIMIT + BESIDE), "{name}, form {form}: {}", alloc::peak());
+            }
+        }
+    }
+}
+
+fn flat() -> RecordBatch {
+    let n = 40_u8;
+    let some = |i: u8| !i.is_multiple_of(3);
+    let decimals: Decimal128Array = (0..n).map(|i| some(i).then_some(i128::from(i) * 1_000_003)).collect();
+    let fixed = FixedSizeBinaryArray::try_from_iter((0..n).map(|i| [b'a' + i % 7; 5])).expect("one width");
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", Arc::new(Int64Array::from_iter_values((0..n).map(i64::from))) as ArrayRef, true),
+        ("small", Arc::new((0..n).map(|i| some(i).then_some(i32::from(i % 5))).collect::<Int32Array>()), true),
+        ("real", Arc::new(Float64Array::from_iter_values((0..n).map(|i| f64::from(i) / 3.0))), false),
+        ("flag", Arc::new((0..n).map(|i| some(i).then_some(i % 2 == 0)).collect::<BooleanArray>()), true),
+        ("text", Arc::new((0..n).map(|i| some(i).then(|| format!("text {}", i % 9))).collect::<StringArray>()), true),
+        ("fixed", Arc::new(fixed), true),
+        ("decimal", Arc::new(decimals.with_precision_and_scale(20, 2).expect("a precision")), true),
+    ])
+    .expect("columns of one length")
+}
+
+fn nested() -> RecordBatch {
+    let n = 30;
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        (0..n).map(|i| (i % 4 != 0).then(|| (0..i % 3).map(Some).collect::<Vec<_>>())),
+    );
+    let text: ArrayRef = Arc::new((0..n).map(|i| (i % 5 != 0).then(|| format!("{i}"))).collect::<StringArray>());
+    let group = StructArray::try_from(vec![("lists", Arc::new(lists.clone()) as ArrayRef), ("text", text)]);
+    RecordBatch::try_from_iter([
+        ("lists", Arc::new(lists) as ArrayRef),
+        ("group", Arc::new(group.expect("columns of one length"))),
+    ])
+    .expect("columns of one length")
+}
+
+/// The seeds, as the crate's writer makes them: every encoding and codec that it has, and both kinds of pages.
+fn written() -> Vec<(String, Vec<u8>)> {
+    let codecs = [
+        ("plain", Compression::UNCOMPRESSED),
+        ("snappy", Compression::SNAPPY),
+        ("gzip", Compression::GZIP(GzipLevel::default())),
+        ("brotli", Compression::BROTLI(BrotliLevel::default())),
+        ("zstd", Compression::ZSTD(ZstdLevel::default())),
+        ("lz4", Compression::LZ4),
+        ("lz4-raw", Compression::LZ4_RAW),
+    ];
+    let base = |version, codec| {
+        WriterProperties::builder()
+            .set_writer_version(version)
+            .set_compression(codec)
+            .set_write_batch_size(8)
+            .set_data_page_row_count_limit(16)
+            .set_statistics_enabled(EnabledStatistics::None)
+    };
+    let file = |rows: &RecordBatch, properties: WriterProperties| {
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("a writer");
+        writer.write(rows).expect("rows");
+        writer.close().expect("a footer");
+        bytes
+    };
+    let mut out = Vec::new();
+    for (v, version) in [("v1", WriterVersion::PARQUET_1_0), ("v2", WriterVersion::PARQUET_2_0)] {
+        for (name, codec) in codecs {
+            out.push((format!("flat-dictionary-{name}-{v}"), file(&flat(), base(version, codec).build())));
+        }
+        for (name, of) in [
+            ("delta", ["DELTA_BINARY_PACKED", "DELTA_BYTE_ARRAY", "PLAIN"]),
+            ("lengths", ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "RLE"]),
+            ("split", ["BYTE_STREAM_SPLIT", "PLAIN", "PLAIN"]),
+        ] {
+            let of = of.map(|name| name.parse::<Encoding>().expect("an encoding"));
+            let column = |name: &str| ColumnPath::from(name);
+            let properties = base(version, Compression::UNCOMPRESSED)
+                .set_dictionary_enabled(false)
+                .set_column_encoding(column("id"), of[0])
+                .set_column_encoding(column("small"), of[0])
+                .set_column_encoding(column("text"), of[1])
+                .set_column_encoding(column("flag"), of[2]);
+            out.push((format!("flat-{name}-{v}"), file(&flat(), properties.build())));
+        }
+        for (name, codec) in [codecs[0], codecs[1]] {
+            out.push((format!("nested-{name}-{v}"), file(&nested(), base(version, codec).build())));
+        }
+    }
+    let indexed = base(WriterVersion::PARQUET_1_0, Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(20))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_bloom_filter_enabled(true)
+        .set_bloom_filter_max_ndv(20);
+    out.push(("flat-indexed".to_owned(), file(&flat().project(&[0, 4]).expect("two columns"), indexed.build())));
+    out
+}
+
+/// They take next to nothing in a file, and everything once they are decoded, so they are counted before.
+fn values_that_share_what_they_begin_with() {
+    let long = "x".repeat(1 << 20);
+    let rows = StringArray::from_iter_values((0..64).map(|_| &long));
+    let rows = RecordBatch::try_from_iter([("text", Arc::new(rows) as ArrayRef)]).expect("one column");
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("a writer");
+    writer.write(&rows).expect("rows");
+    writer.close().expect("a footer");
+    let [whole, _] = reading::file(&bytes);
+    let e = whole.expect_err("64 MiB");
+    assert!(e.starts_with("x.parquet: row group 0: column `text`: parquet pages needs 6"), "{e}");
+}
+
+/// Column chunks of `file`, as `reading::pages` takes them: type, codec and number of rows come first.
+fn chunks(file: &[u8], codec: u8) -> Vec<(String, Vec<u8>)> {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&Bytes::copy_from_slice(file)).expect("a footer");
+    let group = footer.row_group(0);
+    let rows = group.num_rows().to_le_bytes()[0];
+    let known = [("id", 0), ("text", 1), ("small", 2), ("flag", 3), ("real", 4), ("fixed", 5), ("lists", 7)];
+    let columns = group.columns().iter().filter_map(|column| {
+        let name = column.column_path().parts().first()?.clone();
+        let (_, kind) = known.into_iter().find(|known| known.0 == name)?;
+        let (start, len) = column.byte_range();
+        let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
+        Some((name, [&[codec * 8 + kind, rows], &file[start..start + len]].concat()))
+    });
+    columns.collect()
+}
+
+/// How the corpus was made; it overwrites the files that it makes.
+#[test]
+#[ignore = "writes files into the source tree"]
+fn the_seeds_are_written_anew() {
+    for (name, bytes) in written() {
+        fs::write(corpus("parquet").join(format!("{name}.parquet")), &bytes).expect("a file");
+        let codec = match name.as_str() {
+            "flat-dictionary-plain-v1" | "flat-delta-v2" | "flat-lengths-v1" | "flat-split-v2" | "nested-plain-v1" => 0,
+            "flat-dictionary-snappy-v2" => 1,
+            _ => continue,
+        };
+        for (column, bytes) in chunks(&bytes, codec) {
+            fs::write(corpus("page").join(format!("{column}-{name}")), bytes).expect("a file");
+        }
+    }
+}
