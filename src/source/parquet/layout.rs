@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type as Physical;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::compact::schema_depth;
@@ -184,8 +185,16 @@ fn row_bytes(kind: &DataType, group: &parquet::file::metadata::RowGroupMetaData,
             let column = group.column(leaf);
             let text = column.unencoded_byte_array_data_bytes().and_then(|b| u64::try_from(b).ok());
             let values = u64::try_from(column.num_values()).unwrap_or(0);
-            text.map_or(u64::try_from(column.uncompressed_size()).unwrap_or(0), |b| b.saturating_add(values * 8))
+            let stored = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+            // values that repeat take no bytes in the file
+            let width = match column.column_type() {
+                Physical::BOOLEAN => 1,
+                Physical::INT32 | Physical::FLOAT => 4,
+                _ => 8,
+            };
+            let least = values.saturating_mul(width);
+            text.map_or(stored.max(least), |text| text.saturating_add(least))
         })
-        .sum();
+        .fold(0, u64::saturating_add);
     usize::try_from(bytes / rows).unwrap_or(usize::MAX).clamp(16, 1 << 30)
 }

@@ -32,6 +32,8 @@ pub struct Chunk {
     pub end: u64,
     /// Bytes that all of its pages take uncompressed.
     pub uncompressed: u64,
+    /// Values in all of its pages, nulls included.
+    pub values: u64,
     /// Bytes that a dictionary's value takes at least; `None` where values have no dictionary.
     pub width: Option<usize>,
     /// How its pages are stored.
@@ -82,7 +84,8 @@ impl Chunk {
         };
         let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
         let codec = Codec::of(column.compression())?;
-        Ok(Self { start, end: start.saturating_add(len), uncompressed, width, codec })
+        let values = u64::try_from(column.num_values()).unwrap_or(0);
+        Ok(Self { start, end: start.saturating_add(len), uncompressed, values, width, codec })
     }
 
     /// Whether a page whose header ends at `offset` can be in this column.
@@ -94,6 +97,12 @@ impl Chunk {
         // some writers' totals are off, so a page is only taken for forged where it is far beyond its whole column
         if head.whole as u64 > self.uncompressed.saturating_mul(4).max(1 << 20) {
             return Err(format!("{} bytes announced, its whole column has {}", head.whole, self.uncompressed));
+        }
+        match head.kind {
+            Kind::Data { values, .. } | Kind::DataV2 { values, .. } if values as u64 > self.values => {
+                return Err(format!("{values} values announced, its column has {}", self.values));
+            }
+            _ => {}
         }
         match head.kind {
             Kind::Dictionary { values, encoding } => self.judge_dictionary(head.whole, values, encoding),
@@ -348,7 +357,7 @@ mod tests {
     }
 
     fn chunk(uncompressed: u64) -> Chunk {
-        Chunk { start: 0, end: 300, uncompressed, width: Some(8), codec: Codec::Plain }
+        Chunk { start: 0, end: 300, uncompressed, values: 100, width: Some(8), codec: Codec::Plain }
     }
 
     fn padded(header: Vec<u8>) -> Vec<u8> {
@@ -368,6 +377,10 @@ mod tests {
         ] {
             let e = refused(padded(written(0, whole, stored, &DATA)), 1 << 20, chunk);
             assert!(e.contains(why), "{e}");
+        }
+        for (kind, page) in [(0, &[101, 0, 3, 3][..]), (3, &[i32::MAX, 0, 1, 0, 0, 0])] {
+            let e = refused(padded(written(kind, 100, 100, page)), 1 << 20, chunk);
+            assert!(e.contains("values announced, its column has 100"), "{e}");
         }
         let levels = [1, 0, 1, 0, i32::MAX, i32::MAX];
         let e = refused(padded(written(3, 100, 100, &levels)), 1 << 20, chunk);
