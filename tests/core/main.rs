@@ -3,6 +3,7 @@
 mod hostile;
 mod layers;
 
-/// The extension's allocator, which counts.
+/// The extension's allocator, which counts; built as an extension, the crate brings it along.
+#[cfg(not(feature = "python"))]
 #[global_allocator]
 static ALLOCATOR: batchstream::alloc::Recycling = batchstream::alloc::Recycling;
