@@ -1,4 +1,8 @@
-"""`Stream`: a description of rows."""
+"""`Stream`: a description of rows.
+
+Longer than other files, as one class is one file and most of it is the docstrings of its verbs; a verb's work is
+elsewhere.
+"""
 
 from __future__ import annotations
 

@@ -217,8 +217,9 @@ fn pairs<T: ArrowPrimitiveType>(left: &Value, right: &Value, f: impl Fn(T::Nativ
         (None, Some(Some(b))) => BooleanArray::new(flags(l.values(), |a| f(*a, b)), l.nulls().cloned()),
         (Some(Some(a)), None) => BooleanArray::new(flags(r.values(), |b| f(a, *b)), r.nulls().cloned()),
         _ => {
-            let both: Vec<_> = l.values().iter().copied().zip(r.values().iter().copied()).collect();
-            BooleanArray::new(flags(&both, |(a, b)| f(*a, *b)), NullBuffer::union(l.nulls(), r.nulls()))
+            let (a, b) = (l.values(), r.values());
+            let bits = BooleanBuffer::collect_bool(a.len().min(b.len()), |i| f(a[i], b[i]));
+            BooleanArray::new(bits, NullBuffer::union(l.nulls(), r.nulls()))
         }
     }
 }
