@@ -131,6 +131,13 @@ pub struct CsvDialect {
     pub trim: bool,
 }
 
+impl CsvDialect {
+    /// Whether its marks are ASCII, so that text is UTF-8 still where it is cut off at them.
+    pub fn is_ascii(&self) -> bool {
+        [Some(self.delimiter), self.quote, self.escape].iter().flatten().all(u8::is_ascii)
+    }
+}
+
 impl Default for CsvDialect {
     fn default() -> Self {
         Self { delimiter: b',', quote: Some(b'"'), escape: None, comment: None, skip_blank_lines: true, trim: false }

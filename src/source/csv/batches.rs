@@ -108,6 +108,11 @@ impl Batches {
         if !self.is_text {
             self.check_encoding()?;
         }
+        self.parse(fault)
+    }
+
+    /// Parses the block, whose text was looked at; the rows added.
+    fn parse(&mut self, fault: Option<Fault>) -> Result<usize> {
         let mut first: Option<(usize, usize)> = None;
         self.fill(&mut |row, column| {
             first = first.into_iter().chain([(row, column)]).min();
@@ -146,8 +151,13 @@ impl Batches {
     /// to go on.
     fn fill(&mut self, bad: &mut dyn FnMut(usize, usize) -> bool) {
         let file = &self.run.file;
-        let rows =
-            Rows { bytes: &self.bytes, fields: &self.splitter.fields, width: file.names.len(), dialect: &file.dialect };
+        let rows = Rows {
+            bytes: &self.bytes,
+            is_text: self.is_text,
+            fields: &self.splitter.fields,
+            width: file.names.len(),
+            dialect: &file.dialect,
+        };
         for (fill, column) in self.columns.iter_mut().zip(&*self.run.columns) {
             fill.fill(rows, &mut |row| bad(row, *column));
         }
@@ -179,8 +189,7 @@ impl Batches {
         // A value that does not fit may stand before it.
         self.splitter.fields.truncate(row * width);
         self.splitter.starts.truncate(row);
-        self.is_text = true;
-        self.block(0, None)?;
+        self.parse(None)?;
         Err(error)
     }
 

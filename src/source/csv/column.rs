@@ -6,7 +6,6 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::timezone::Tz;
 use arrow::array::types::{
     ArrowPrimitiveType, ByteArrayType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type,
     Decimal256Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType,
@@ -15,20 +14,21 @@ use arrow::array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
     UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow::array::{
-    ArrayRef, BooleanArray, BooleanBufferBuilder, GenericByteArray, NullArray, NullBufferBuilder, PrimitiveArray,
-};
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, NullArray, NullBufferBuilder};
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{ArrowNativeType, DataType, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
 use crate::format::CsvDialect;
 
+use super::index::Field;
 use super::number;
-use super::split::{Field, unescape};
+use super::text::Text;
 use super::time::{self, Moment, Patterns};
+use super::unescape::unescape;
+use super::values::{Decimals, Halves, Numbers, Parse, Stamps, Temporal, Values};
 
 /// Which texts of a column are null.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl Nulls {
     #[inline(always)]
     pub(super) fn has(&self, text: &[u8]) -> bool {
         if text.is_empty() { self.empty } else { !self.others.is_empty() && self.others.iter().any(|n| **n == *text) }
+    }
+
+    /// Whether no text that is written stands for a null.
+    pub(super) fn are_empty(&self) -> bool {
+        self.others.is_empty()
     }
 }
 
@@ -123,6 +128,8 @@ impl Writing {
 pub(super) struct Rows<'a> {
     /// The piece.
     pub(super) bytes: &'a [u8],
+    /// Whether all of it is UTF-8.
+    pub(super) is_text: bool,
     /// Their fields, record after record.
     pub(super) fields: &'a [Field],
     /// Fields of a record.
@@ -155,41 +162,24 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
     // Nothing but text can be empty and no null.
     let nulls = if is_text(dtype) { nulls.clone() } else { nulls.and_empty() };
     let by = By { column, nulls, writing: writing.clone(), dtype: dtype.clone() };
-    macro_rules! integer {
-        ($type:ty, $parse:path) => {
-            by.number::<$type>(|b, s, e| $parse(b, s, e).and_then(|v| v.try_into().ok()))
-        };
-    }
     Ok(match dtype {
         DataType::Boolean => Box::new(Bools { by, values: BooleanBufferBuilder::new(0), valid: Valid::default() }),
-        DataType::Int8 => integer!(Int8Type, number::int64),
-        DataType::Int16 => integer!(Int16Type, number::int64),
-        DataType::Int32 => integer!(Int32Type, number::int64),
-        DataType::Int64 => by.number::<Int64Type>(number::int64),
-        DataType::UInt8 => integer!(UInt8Type, number::uint64),
-        DataType::UInt16 => integer!(UInt16Type, number::uint64),
-        DataType::UInt32 => integer!(UInt32Type, number::uint64),
-        DataType::UInt64 => by.number::<UInt64Type>(number::uint64),
+        DataType::Int8 => by.values::<Int8Type>(Numbers),
+        DataType::Int16 => by.values::<Int16Type>(Numbers),
+        DataType::Int32 => by.values::<Int32Type>(Numbers),
+        DataType::Int64 => by.values::<Int64Type>(Numbers),
+        DataType::UInt8 => by.values::<UInt8Type>(Numbers),
+        DataType::UInt16 => by.values::<UInt16Type>(Numbers),
+        DataType::UInt32 => by.values::<UInt32Type>(Numbers),
+        DataType::UInt64 => by.values::<UInt64Type>(Numbers),
         DataType::Null => Box::new(Nothing { by, rows: 0 }),
-        DataType::Float16 => by.number::<Float16Type>(number::float16),
-        DataType::Float32 => by.number::<Float32Type>(number::float32),
-        DataType::Float64 => by.number::<Float64Type>(number::float64),
-        DataType::Decimal32(precision, scale) => {
-            let (precision, scale) = (*precision, *scale);
-            by.number::<Decimal32Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale)?.try_into().ok())
-        }
-        DataType::Decimal64(precision, scale) => {
-            let (precision, scale) = (*precision, *scale);
-            by.number::<Decimal64Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale)?.try_into().ok())
-        }
-        DataType::Decimal128(precision, scale) => {
-            let (precision, scale) = (*precision, *scale);
-            by.number::<Decimal128Type>(move |b, s, e| number::decimal(&b[s..e], precision, scale))
-        }
-        DataType::Decimal256(precision, scale) => {
-            let (precision, scale) = (*precision, *scale);
-            by.number::<Decimal256Type>(move |b, s, e| number::wide_decimal(&b[s..e], precision, scale))
-        }
+        DataType::Float16 => by.values::<Float16Type>(Halves),
+        DataType::Float32 => by.values::<Float32Type>(Numbers),
+        DataType::Float64 => by.values::<Float64Type>(Numbers),
+        DataType::Decimal32(precision, scale) => by.values::<Decimal32Type>(Decimals(*precision, *scale)),
+        DataType::Decimal64(precision, scale) => by.values::<Decimal64Type>(Decimals(*precision, *scale)),
+        DataType::Decimal128(precision, scale) => by.values::<Decimal128Type>(Decimals(*precision, *scale)),
+        DataType::Decimal256(precision, scale) => by.values::<Decimal256Type>(Decimals(*precision, *scale)),
         DataType::Date64 => by.temporal::<Date64Type>(date64, |text, writing| {
             let moment = writing.moment(text)?;
             let fits = moment.offset.is_none();
@@ -208,12 +198,12 @@ pub(super) fn column(column: usize, dtype: &DataType, nulls: &Nulls, writing: &A
         DataType::Time64(TimeUnit::Microsecond) => by.time_of_day::<Time64MicrosecondType>(1_000),
         DataType::Time64(TimeUnit::Nanosecond) => by.time_of_day::<Time64NanosecondType>(1),
         DataType::Timestamp(unit, zone) => {
-            let zone = zone.as_deref().map(time::zone).transpose()?;
+            let stamps = Stamps::new(*unit, zone.as_deref().map(time::zone).transpose()?);
             match unit {
-                TimeUnit::Second => by.timestamp::<TimestampSecondType>(*unit, zone),
-                TimeUnit::Millisecond => by.timestamp::<TimestampMillisecondType>(*unit, zone),
-                TimeUnit::Microsecond => by.timestamp::<TimestampMicrosecondType>(*unit, zone),
-                TimeUnit::Nanosecond => by.timestamp::<TimestampNanosecondType>(*unit, zone),
+                TimeUnit::Second => by.values::<TimestampSecondType>(stamps),
+                TimeUnit::Millisecond => by.values::<TimestampMillisecondType>(stamps),
+                TimeUnit::Microsecond => by.values::<TimestampMicrosecondType>(stamps),
+                TimeUnit::Nanosecond => by.values::<TimestampNanosecondType>(stamps),
             }
         }
         DataType::Utf8 => by.text::<GenericStringType<i32>>(),
@@ -301,24 +291,16 @@ fn named(unit: TimeUnit) -> &'static str {
 
 /// What all columns need to know.
 #[derive(Debug)]
-struct By {
-    column: usize,
-    nulls: Nulls,
-    writing: Arc<Writing>,
-    dtype: DataType,
+pub(super) struct By {
+    pub(super) column: usize,
+    pub(super) nulls: Nulls,
+    pub(super) writing: Arc<Writing>,
+    pub(super) dtype: DataType,
 }
 
 impl By {
-    fn number<T: ArrowPrimitiveType>(
-        self,
-        parse: impl Fn(&[u8], usize, usize) -> Option<T::Native> + Copy + Send + 'static,
-    ) -> Box<dyn Fill> {
-        let fast = self.writing.plain_numbers();
-        let slow = move |text: &[u8], writing: &Writing, out: &mut Vec<u8>| {
-            let text = writing.number(text, out)?;
-            parse(text, 0, text.len())
-        };
-        Box::new(Primitives::<T, _, _>::new(self, fast, parse, slow))
+    fn values<T: ArrowPrimitiveType>(self, parse: impl Parse<T::Native>) -> Box<dyn Fill> {
+        Box::new(Values::<T, _>::new(self, parse))
     }
 
     fn temporal<T: ArrowPrimitiveType>(
@@ -326,9 +308,7 @@ impl By {
         parse: impl Fn(&[u8]) -> Option<T::Native> + Send + 'static,
         slow: impl Fn(&[u8], &Writing) -> Option<T::Native> + Send + 'static,
     ) -> Box<dyn Fill> {
-        let fast = self.writing.patterns.is_empty();
-        let parse = move |b: &[u8], s: usize, e: usize| parse(&b[s..e]);
-        Box::new(Primitives::<T, _, _>::new(self, fast, parse, move |text, writing, _| slow(text, writing)))
+        self.values::<T>(Temporal { parse, slow })
     }
 
     fn time_of_day<T: ArrowPrimitiveType<Native: TryFrom<i64>>>(self, unit: i64) -> Box<dyn Fill> {
@@ -342,38 +322,23 @@ impl By {
         self.temporal::<T>(move |text| time::duration(text, unit), move |text, _| time::duration(text, unit))
     }
 
-    fn timestamp<T: ArrowPrimitiveType<Native = i64>>(self, unit: TimeUnit, zone: Option<Tz>) -> Box<dyn Fill> {
-        let convert = move |moment: Moment| {
-            let seconds = match &zone {
-                None if moment.offset.is_some() => return None,
-                None => moment.seconds,
-                Some(zone) => time::in_zone(moment, *zone)?,
-            };
-            time::in_unit(seconds, moment.nanos, unit)
-        };
-        self.temporal::<T>(
-            move |text| convert(time::moment(text)?),
-            move |text, writing| convert(writing.moment(text)?),
-        )
-    }
-
     fn text<T: ByteArrayType>(self) -> Box<dyn Fill> {
-        let offsets = vec![T::Offset::default()];
-        Box::new(Text::<T> { by: self, offsets, values: Vec::new(), valid: Valid::default() })
+        Box::new(Text::<T>::new(self))
     }
 
-    fn fields<'a>(&self, rows: Rows<'a>) -> impl Iterator<Item = Field> + use<'a> {
-        let column = self.column;
-        rows.fields.chunks_exact(rows.width).filter_map(move |record| record.get(column).copied())
+    /// The column's fields in `rows`.
+    #[inline(always)]
+    pub(super) fn fields<'a>(&self, rows: Rows<'a>) -> impl ExactSizeIterator<Item = Field> + use<'a> {
+        rows.fields.get(self.column..).unwrap_or_default().iter().step_by(rows.width).copied()
     }
 }
 
 /// The nulls of a column; free as long as there is none.
 #[derive(Debug)]
-struct Valid {
+pub(super) struct Valid {
     nulls: NullBufferBuilder,
     /// Values since the last null.
-    run: usize,
+    pub(super) run: usize,
 }
 
 impl Default for Valid {
@@ -383,104 +348,18 @@ impl Default for Valid {
 }
 
 impl Valid {
-    fn null(&mut self) {
+    /// A null comes.
+    pub(super) fn null(&mut self) {
         self.nulls.append_n_non_nulls(self.run);
         self.nulls.append_null();
         self.run = 0;
     }
 
-    fn finish(&mut self) -> Option<arrow::buffer::NullBuffer> {
+    /// The nulls so far; begins anew.
+    pub(super) fn finish(&mut self) -> Option<NullBuffer> {
         self.nulls.append_n_non_nulls(self.run);
         self.run = 0;
         self.nulls.finish()
-    }
-}
-
-/// Values of one width.
-struct Primitives<T: ArrowPrimitiveType, P, S> {
-    by: By,
-    /// Whether `parse` may be tried first.
-    fast: bool,
-    parse: P,
-    slow: S,
-    values: Vec<T::Native>,
-    valid: Valid,
-    scratch: Vec<u8>,
-    rewritten: Vec<u8>,
-}
-
-impl<T, P, S> Primitives<T, P, S>
-where
-    T: ArrowPrimitiveType,
-    P: Fn(&[u8], usize, usize) -> Option<T::Native> + Send,
-    S: Fn(&[u8], &Writing, &mut Vec<u8>) -> Option<T::Native> + Send,
-{
-    fn new(by: By, fast: bool, parse: P, slow: S) -> Self {
-        let (values, scratch, rewritten) = (Vec::new(), Vec::new(), Vec::new());
-        Self { by, fast, parse, slow, values, valid: Valid::default(), scratch, rewritten }
-    }
-
-    /// A field that the fast path did not take: `Ok(None)` is null.
-    #[inline(never)]
-    fn other(&mut self, rows: Rows<'_>, field: Field) -> Result<Option<T::Native>, ()> {
-        let mut text = &rows.bytes[field.start()..field.end()];
-        if field.is_raw() {
-            self.scratch.clear();
-            unescape(rows.dialect, text, &mut self.scratch);
-            text = &self.scratch;
-            if self.by.nulls.has(text) {
-                return Ok(None);
-            }
-        }
-        (self.slow)(text.trim_ascii(), &self.by.writing, &mut self.rewritten).map(Some).ok_or(())
-    }
-}
-
-impl<T, P, S> Fill for Primitives<T, P, S>
-where
-    T: ArrowPrimitiveType,
-    P: Fn(&[u8], usize, usize) -> Option<T::Native> + Send,
-    S: Fn(&[u8], &Writing, &mut Vec<u8>) -> Option<T::Native> + Send,
-{
-    fn reserve(&mut self, rows: usize) {
-        self.values.reserve_exact(rows);
-    }
-
-    fn fill(&mut self, rows: Rows<'_>, bad: &mut dyn FnMut(usize) -> bool) {
-        for (row, field) in self.by.fields(rows).enumerate() {
-            let (start, end) = (field.start(), field.end());
-            if !field.is_raw() {
-                if self.by.nulls.has(&rows.bytes[start..end]) {
-                    self.values.push(T::Native::default());
-                    self.valid.null();
-                    continue;
-                }
-                if self.fast
-                    && let Some(value) = (self.parse)(rows.bytes, start, end)
-                {
-                    self.values.push(value);
-                    self.valid.run += 1;
-                    continue;
-                }
-            }
-            let value = self.other(rows, field);
-            if value.is_err() && !bad(row) {
-                return;
-            }
-            if let Ok(Some(value)) = value {
-                self.values.push(value);
-                self.valid.run += 1;
-            } else {
-                self.values.push(T::Native::default());
-                self.valid.null();
-            }
-        }
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef> {
-        let values = ScalarBuffer::from(snug(std::mem::take(&mut self.values)));
-        let array = PrimitiveArray::<T>::try_new(values, self.valid.finish())?;
-        Ok(Arc::new(array.with_data_type(self.by.dtype.clone())))
     }
 }
 
@@ -555,49 +434,8 @@ impl Fill for Bools {
     }
 }
 
-/// Text or bytes. Its UTF-8 is checked before, by record.
-struct Text<T: ByteArrayType> {
-    by: By,
-    offsets: Vec<T::Offset>,
-    values: Vec<u8>,
-    valid: Valid,
-}
-
-impl<T: ByteArrayType> Fill for Text<T> {
-    fn reserve(&mut self, rows: usize) {
-        self.offsets.reserve_exact(rows);
-    }
-
-    fn fill(&mut self, rows: Rows<'_>, _: &mut dyn FnMut(usize) -> bool) {
-        let bytes: usize = self.by.fields(rows).map(Field::len).sum();
-        self.values.reserve(bytes);
-        for field in self.by.fields(rows) {
-            let text = &rows.bytes[field.start()..field.end()];
-            if !field.is_quoted() && self.by.nulls.has(text) {
-                self.valid.null();
-            } else {
-                if field.is_raw() {
-                    unescape(rows.dialect, text, &mut self.values);
-                } else {
-                    self.values.extend_from_slice(text);
-                }
-                self.valid.run += 1;
-            }
-            // A piece is at most 1 GiB and a batch within it, so that 32 bits do.
-            self.offsets.push(T::Offset::from_usize(self.values.len()).unwrap_or_default());
-        }
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef> {
-        let values = snug(std::mem::take(&mut self.values));
-        let offsets = snug(std::mem::replace(&mut self.offsets, vec![T::Offset::default()]));
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        Ok(Arc::new(GenericByteArray::<T>::try_new(offsets, Buffer::from_vec(values), self.valid.finish())?))
-    }
-}
-
 /// Gives back room beyond an eighth of what is used: a batch may be held for long.
-fn snug<T>(mut values: Vec<T>) -> Vec<T> {
+pub(super) fn snug<T>(mut values: Vec<T>) -> Vec<T> {
     if values.capacity() > values.len() / 8 * 9 + 64 {
         values.shrink_to_fit();
     }

@@ -16,12 +16,17 @@ use crate::format::CsvDialect;
 use crate::memory::{Holder, Lease};
 
 use super::marks::Marks;
+use super::masks::Machine;
+use super::scan::{Scan, Scanner};
 use super::sniff::Head;
 use super::split::{Block, LARGEST, Most, Splitter, after_line};
 
 /// The smallest and the largest piece that is aimed at, in bytes.
 pub(super) const SMALL: usize = 64 << 10;
 pub(super) const LARGE: usize = 1 << 20;
+
+/// Bytes that are read at a time: they are scanned while they are in the cache.
+const STEP: usize = 128 << 10;
 
 /// Most bytes of one record where no budget says otherwise (while a schema is inferred).
 const LONGEST: usize = 64 << 20;
@@ -67,6 +72,7 @@ pub(super) struct Cutter {
     dialect: CsvDialect,
     /// An empty line is a record.
     blank_counts: bool,
+    machine: Machine,
     buffer: Vec<u8>,
     lease: Option<Lease>,
     /// The place of the buffer's first byte, which begins a record.
@@ -75,21 +81,6 @@ pub(super) struct Cutter {
     ended: bool,
     /// Whether the last read gave less than was asked for, though the input goes on.
     short: bool,
-}
-
-/// What a scan found in the buffer.
-#[derive(Debug, Clone, Copy, Default)]
-struct Scan {
-    /// Where the last whole record ends, and lines and records up to there.
-    end: usize,
-    lines: u64,
-    records: u64,
-    /// Where to go on, once there are more bytes.
-    at: usize,
-    lines_at: u64,
-    in_quotes: bool,
-    /// Where the record that is not whole begins.
-    begin: usize,
 }
 
 impl std::fmt::Debug for Cutter {
@@ -113,6 +104,7 @@ impl Cutter {
             live,
             as_it_stands,
             dialect,
+            machine: Machine::here(),
             blank_counts: false,
             buffer: Vec::new(),
             lease: None,
@@ -156,7 +148,7 @@ impl Cutter {
     pub(super) fn prologue(&mut self, skip: u64, memory: Option<&Holder>) -> Result<()> {
         // A live input need not send a third byte before its first record.
         while self.buffer.len() < 3 && !self.ended && matches!(self.buffer.first(), None | Some(0xef)) {
-            self.fill(SMALL, memory)?;
+            self.fill(SMALL, memory, None)?;
         }
         if self.buffer.starts_with(&[0xef, 0xbb, 0xbf]) {
             self.leave(3, 0);
@@ -174,7 +166,7 @@ impl Cutter {
                     break;
                 }
                 self.leave(self.buffer.len().saturating_sub(1), 0);
-                self.fill(SMALL, memory)?;
+                self.fill(SMALL, memory, None)?;
             }
         }
         Ok(())
@@ -214,7 +206,7 @@ impl Cutter {
     /// The input's.
     pub(super) fn peek(&mut self, want: usize) -> Result<Head<'_>> {
         while self.buffer.len() < want && !self.ended {
-            if self.fill(want, None)? {
+            if self.fill(want, None, None)? {
                 break;
             }
         }
@@ -253,9 +245,10 @@ impl Cutter {
             }
         }
         loop {
-            let short = self.buffer.len() < want && self.fill(want, memory)?;
             // A piece ends where it would if no more than `want` bytes had been read.
             let limit = if one { usize::MAX } else { want };
+            let ahead = if one { None } else { Some(&mut scan) };
+            let short = self.buffer.len() < want && self.fill(want, memory, ahead)?;
             self.scan(&mut scan, limit, one);
             if one && scan.end > 0 && scan.records == 0 {
                 // Blank lines and comments in front of a record may be any number.
@@ -316,8 +309,9 @@ impl Cutter {
         Ok(want.saturating_mul(2).min(limit))
     }
 
-    /// Reads until the buffer holds `want` bytes. Whether there was less for now.
-    fn fill(&mut self, want: usize, memory: Option<&Holder>) -> Result<bool> {
+    /// Reads until the buffer holds `want` bytes, and goes on with a scan of them while they are in the cache. Whether
+    /// there was less for now.
+    fn fill(&mut self, want: usize, memory: Option<&Holder>, mut ahead: Option<&mut Scan>) -> Result<bool> {
         if let Some(memory) = memory {
             let lease = match &mut self.lease {
                 Some(lease) => lease,
@@ -329,26 +323,30 @@ impl Cutter {
                 e.context(format_args!("{}:{}: reading the records that begin here", self.name, self.line))
             })?;
         }
-        let have = self.buffer.len();
-        self.buffer.reserve_exact(want.saturating_sub(have));
-        self.buffer.resize(want, 0);
-        let mut len = have;
+        self.buffer.reserve_exact(want.saturating_sub(self.buffer.len()));
         let mut short = false;
         let mut failed = None;
-        while len < want && !self.ended && !short {
-            match read_some(&mut *self.feed, &mut self.buffer[len..]) {
-                Ok(0) => self.ended = true,
+        while self.buffer.len() < want && !self.ended && !short {
+            let have = self.buffer.len();
+            // What more there is of a live input is known from a read that gives less than it could.
+            let most = if self.live { want - have } else { (want - have).min(STEP) };
+            self.buffer.resize(have + most, 0);
+            match read_some(&mut *self.feed, &mut self.buffer[have..]) {
                 Ok(n) => {
-                    len += n;
-                    short = self.live && len < want;
+                    self.ended = n == 0;
+                    self.buffer.truncate(have + n);
+                    short = self.live && n < most && !self.ended;
                 }
                 Err(e) => {
+                    self.buffer.truncate(have);
                     failed = Some(e);
                     break;
                 }
             }
+            if let Some(scan) = &mut ahead {
+                self.scan(scan, want, false);
+            }
         }
-        self.buffer.truncate(len);
         if let Some(lease) = &mut self.lease {
             lease.resize(self.buffer.capacity())?;
         }
@@ -363,131 +361,12 @@ impl Cutter {
         read_some(&mut *self.feed, into).map_err(|e| own(&self.name, e))
     }
 
-    /// Goes on scanning the first `limit` bytes of the buffer, for `one` record or all of them; stops in front of a
-    /// byte whose meaning the next one decides.
+    /// Goes on scanning the first `limit` bytes of the buffer, for `one` record or all of them.
     fn scan(&self, scan: &mut Scan, limit: usize, one: bool) {
-        let bytes = &self.buffer[..self.buffer.len().min(limit)];
+        let text = &self.buffer[..self.buffer.len().min(limit)];
         let ended = self.ended && self.buffer.len() <= limit;
-        let quote = self.dialect.quote.unwrap_or(b'\n');
-        let prefix = self.dialect.comment.as_deref();
-        let mut marks = Marks::new(bytes, [quote, b'\n', b'\r', b'\n'], scan.at);
-        loop {
-            if scan.begin == scan.at
-                && !scan.in_quotes
-                && let Some(prefix) = prefix
-                && scan.at < bytes.len()
-            {
-                let rest = &bytes[scan.at..];
-                if rest.len() < prefix.len() && prefix.starts_with(rest) && !ended {
-                    return;
-                }
-                if rest.starts_with(prefix) {
-                    let end = after_line(bytes, scan.at);
-                    let last = bytes[end - 1];
-                    if (end == bytes.len() && last != b'\n') && !ended {
-                        return;
-                    }
-                    (scan.at, scan.begin, scan.end) = (end, end, end);
-                    scan.lines_at += 1;
-                    scan.lines = scan.lines_at;
-                    marks.seek(end);
-                    continue;
-                }
-            }
-            let next = if scan.in_quotes && self.dialect.escape.is_some() {
-                self.in_quotes_with_escape(bytes, ended, scan, &mut marks)
-            } else {
-                let next = marks.next();
-                if next.is_none() {
-                    scan.at = bytes.len();
-                }
-                next
-            };
-            let Some(p) = next else { return };
-            let b = bytes[p];
-            let known = p + 1 < bytes.len() || ended;
-            if b == b'\n' {
-                scan.at = p + 1;
-            } else if b == b'\r' {
-                if !known {
-                    scan.at = p;
-                    return;
-                }
-                let pair = bytes.get(p + 1) == Some(&b'\n');
-                if pair {
-                    marks.next();
-                }
-                scan.at = p + 1 + usize::from(pair);
-            } else {
-                if scan.in_quotes {
-                    if !known {
-                        scan.at = p;
-                        return;
-                    }
-                    if bytes.get(p + 1) == Some(&quote) {
-                        marks.next();
-                        scan.at = p + 2;
-                    } else {
-                        scan.in_quotes = false;
-                        scan.at = p + 1;
-                    }
-                } else {
-                    scan.in_quotes = p == scan.begin || bytes[p - 1] == self.dialect.delimiter;
-                    scan.at = p + 1;
-                }
-                continue;
-            }
-            scan.lines_at += 1;
-            if !scan.in_quotes {
-                let blank = p == scan.begin;
-                scan.records += u64::from(!blank || self.blank_counts);
-                (scan.begin, scan.end, scan.lines) = (scan.at, scan.at, scan.lines_at);
-                if one && !blank {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// The next quote or line end in quotes, past every escaped byte. `None`: the scan goes on where it says.
-    fn in_quotes_with_escape(
-        &self,
-        bytes: &[u8],
-        ended: bool,
-        scan: &mut Scan,
-        marks: &mut Marks<'_>,
-    ) -> Option<usize> {
-        let mut at = scan.at;
-        loop {
-            let rest = bytes.get(at..)?;
-            let n = rest.iter().position(|b| {
-                Some(*b) == self.dialect.escape || Some(*b) == self.dialect.quote || matches!(b, b'\n' | b'\r')
-            });
-            let Some(n) = n else {
-                scan.at = bytes.len();
-                return None;
-            };
-            at += n;
-            if Some(bytes[at]) != self.dialect.escape {
-                marks.seek(at + 1);
-                return Some(at);
-            }
-            // An escaped line end is still a line; of an escaped `\r\n` the second byte is the end.
-            let after = bytes.get(at + 2);
-            match bytes.get(at + 1) {
-                None => {
-                    scan.at = at;
-                    return None;
-                }
-                Some(b'\r') if after.is_none() && !ended => {
-                    scan.at = at;
-                    return None;
-                }
-                Some(b) => scan.lines_at += u64::from(*b == b'\n' || (*b == b'\r' && after != Some(&b'\n'))),
-            }
-            at += 2;
-            scan.at = at;
-        }
+        let scanner = Scanner { dialect: &self.dialect, machine: Some(self.machine), blank_counts: self.blank_counts };
+        scanner.go_on(scan, text, ended, one);
     }
 }
 

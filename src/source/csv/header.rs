@@ -43,7 +43,7 @@ pub(super) fn first_record(name: &str, encoding: Encoding, cut: &Cut, dialect: &
             splitter.fields.len()
         )));
     }
-    let value = |i: usize, field: &super::split::Field| {
+    let value = |i: usize, field: &super::index::Field| {
         let text = &cut.bytes[field.start()..field.end()];
         let value = field.value(dialect, &cut.bytes);
         String::from_utf8(value).map_err(|_| place.encoding(start, &format!("column_{i}"), text))

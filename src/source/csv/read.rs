@@ -23,6 +23,8 @@ use super::split::Splitter;
 
 /// Bytes that the fields of a block may take: they stay in the second-level cache with the text they point to.
 const INDEX: usize = 128 << 10;
+/// Bytes that the fields of a record may take which turns out not to be one of the block.
+const BESIDE: usize = 2 << 10;
 
 /// A run.
 pub(super) struct Run {
@@ -129,7 +131,7 @@ impl Pieces for Run {
         let need = rows
             .saturating_mul(self.fixed)
             .saturating_add(2 * cut.bytes.len() + self.beside)
-            .saturating_add(self.block.min(rows) * (8 * self.file.names.len() + 4));
+            .saturating_add(self.block.min(rows) * (10 * self.file.names.len() + 4) + BESIDE);
         let lease = match cut.lease {
             Some(lease) => lease,
             None => self.holder.lease(cut.bytes.len())?,
@@ -147,7 +149,7 @@ impl Pieces for Run {
         let fill = |i: &usize| column(*i, &file.types[*i], &file.nulls[*i], &file.writing);
         let columns = self.columns.iter().map(fill).collect::<Result<_>>()?;
         // Checked once for the whole piece, which is several times faster than field by field.
-        let is_text = std::str::from_utf8(&bytes).is_ok() && memchr::memchr(0, &bytes).is_none();
+        let is_text = simdutf8::basic::from_utf8(&bytes).is_ok() && memchr::memchr(0, &bytes).is_none();
         let splitter = Splitter::new(file.dialect.clone(), Some(file.names.len()));
         let found = self.log.as_ref().map(|log| Found::new(&self, log, &piece.place));
         Ok(Box::new(Batches {

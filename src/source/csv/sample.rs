@@ -10,8 +10,10 @@ use crate::source::read_at::ReadAt;
 
 use super::column::{Nulls, Writing};
 use super::cut::{Cut, Cutter, LARGE, SMALL};
+use super::index::Field;
 use super::infer::Seen;
-use super::split::{Block, Fault, Field, Most, Splitter, after_line, unescape};
+use super::split::{Block, Fault, Most, Splitter, after_line};
+use super::unescape::unescape;
 
 /// Most bytes of the head that are looked at, unless all of the file is asked for.
 const HEAD: usize = 8 << 20;

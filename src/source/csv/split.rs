@@ -15,79 +15,13 @@
 
 use crate::format::CsvDialect;
 
+use super::index::{Field, Index};
 use super::marks::Marks;
+use super::masks::{Machine, Rules};
+use super::regular::Regular;
 
 /// A piece of text is never larger, so that a field fits 30 bits.
 pub(super) const LARGEST: usize = 1 << 30;
-
-const QUOTED: u32 = 1 << 31;
-const RAW: u32 = 1 << 30;
-
-/// Where a field stands in its piece. Eight bytes, as there is one for every field of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Field {
-    start: u32,
-    len: u32,
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a piece is at most LARGEST bytes")]
-impl Field {
-    #[inline(always)]
-    fn plain(start: usize, end: usize) -> Self {
-        Self { start: start as u32, len: (end - start) as u32 }
-    }
-
-    #[inline(always)]
-    fn quoted(start: usize, end: usize, raw: bool) -> Self {
-        Self { start: start as u32, len: (end - start) as u32 | QUOTED | if raw { RAW } else { 0 } }
-    }
-
-    /// The first byte, behind the opening quote if there is one.
-    #[inline(always)]
-    pub(super) fn start(self) -> usize {
-        self.start as usize
-    }
-
-    /// The end of the bytes.
-    #[inline(always)]
-    pub(super) fn end(self) -> usize {
-        self.start as usize + (self.len & !(QUOTED | RAW)) as usize
-    }
-
-    /// The number of bytes, which is the value's unless the field is raw.
-    #[inline(always)]
-    pub(super) fn len(self) -> usize {
-        (self.len & !(QUOTED | RAW)) as usize
-    }
-
-    /// Whether it began with a quote.
-    #[inline(always)]
-    pub(super) fn is_quoted(self) -> bool {
-        self.len & QUOTED != 0
-    }
-
-    /// Whether its bytes still hold quotes or escapes that are not part of the value; see [`unescape`].
-    #[inline(always)]
-    pub(super) fn is_raw(self) -> bool {
-        self.len & RAW != 0
-    }
-
-    /// The value in `bytes`, without quotes and escapes.
-    pub(super) fn value(self, dialect: &CsvDialect, bytes: &[u8]) -> Vec<u8> {
-        let text = &bytes[self.start()..self.end()];
-        if !self.is_raw() {
-            return text.to_vec();
-        }
-        let mut value = Vec::with_capacity(text.len());
-        unescape(dialect, text, &mut value);
-        value
-    }
-
-    /// Makes it an empty one, unquoted.
-    pub(super) fn clear(&mut self) {
-        self.len = 0;
-    }
-}
 
 /// Why a record is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,10 +80,12 @@ impl Most {
 #[derive(Debug)]
 pub(super) struct Splitter {
     dialect: CsvDialect,
+    /// What reads regular records; `None`: they are read like any others.
+    machine: Option<Machine>,
     /// The fields of every record; `None`: whatever a record has.
     width: Option<usize>,
     /// The fields, record after record.
-    pub(super) fields: Vec<Field>,
+    pub(super) fields: Index,
     /// Where each record begins.
     pub(super) starts: Vec<u32>,
 }
@@ -163,7 +99,7 @@ enum Stop {
 impl Splitter {
     /// A splitter for records of `width` fields.
     pub(super) fn new(dialect: CsvDialect, width: Option<usize>) -> Self {
-        Self { dialect, width, fields: Vec::new(), starts: Vec::new() }
+        Self { dialect, machine: Some(Machine::here()), width, fields: Index::default(), starts: Vec::new() }
     }
 
     /// Records of the last block.
@@ -180,16 +116,53 @@ impl Splitter {
 
     /// Splits the records of `bytes` from `from` on, until `most` is reached, a record is bad, or no byte is left.
     /// `from` must be where a record begins.
+    ///
+    /// Regular records are `regular`'s; where it finds one that is not, that one is read here and the next is tried there.
     pub(super) fn block(&mut self, bytes: &[u8], from: usize, most: Most) -> Block {
-        self.fields.clear();
+        self.fields.truncate(0);
         self.starts.clear();
+        let mut block = Block { end: from, fault: None };
+        let mut full = false;
+        while block.end < bytes.len() && block.fault.is_none() && !full {
+            if let (Some(width), Some(machine)) = (self.width, self.machine) {
+                let regular = Regular {
+                    text: bytes,
+                    from: block.end,
+                    rules: Rules::of(&self.dialect),
+                    width,
+                    comment: self.dialect.comment.as_deref(),
+                    block: from,
+                    most,
+                    fields: &mut self.fields,
+                    starts: &mut self.starts,
+                };
+                (block.end, full) = machine.run(regular);
+            }
+            if block.end < bytes.len() && !full {
+                (block, full) = self.record(bytes, from, block.end, most);
+                full |= self.rows() >= most.rows;
+            }
+        }
+        if self.dialect.trim {
+            for field in self.fields.iter_mut().filter(|f| !f.is_quoted()) {
+                let text = &bytes[field.start()..field.end()];
+                let start = field.start() + (text.len() - text.trim_ascii_start().len());
+                *field = Field::plain(start, start + text.trim_ascii().len());
+            }
+        }
+        block
+    }
+
+    /// Reads the next record at `at`, whatever it looks like, with the blank lines and comments in front of it; `true` if
+    /// it does not go into the block that begins at `from`.
+    fn record(&mut self, bytes: &[u8], from: usize, at: usize, most: Most) -> (Block, bool) {
         let dialect = &self.dialect;
         let (delimiter, quote) = (dialect.delimiter, dialect.quote.unwrap_or(dialect.delimiter));
         let width = self.width.unwrap_or(usize::MAX);
-        let mut marks = Marks::new(bytes, [delimiter, quote, b'\n', b'\r'], from);
-        let mut at = from;
+        let mut marks = Marks::new(bytes, [delimiter, quote, b'\n', b'\r'], at);
+        let mut at = at;
         let mut fault = None;
-        while at < bytes.len() && self.starts.len() < most.rows && fault.is_none() {
+        while at < bytes.len() {
             if let Some(prefix) = &dialect.comment
                 && bytes[at..].starts_with(prefix)
             {
@@ -238,7 +211,7 @@ impl Splitter {
                 if dialect.skip_blank_lines || self.width.is_none() {
                     continue;
                 }
-                self.fields.resize(kept + width, Field::plain(begin, begin));
+                (0..width).for_each(|_| self.fields.push(Field::plain(begin, begin)));
                 count = width;
             }
             if fault.is_none() && self.width.is_some_and(|width| width != count) {
@@ -249,21 +222,14 @@ impl Splitter {
                 self.fields.truncate(kept);
             } else if used > most.bytes && !self.starts.is_empty() {
                 self.fields.truncate(kept);
-                at = begin;
-                break;
+                return (Block { end: begin, fault }, true);
             } else {
                 #[expect(clippy::cast_possible_truncation, reason = "a piece is at most LARGEST bytes")]
                 self.starts.push(begin as u32);
             }
+            break;
         }
-        if dialect.trim {
-            for field in self.fields.iter_mut().filter(|f| !f.is_quoted()) {
-                let text = &bytes[field.start()..field.end()];
-                let start = field.start() + (text.len() - text.trim_ascii_start().len());
-                *field = Field::plain(start, start + text.trim_ascii().len());
-            }
-        }
-        Block { end: at, fault }
+        (Block { end: at, fault }, false)
     }
 }
 
@@ -328,35 +294,9 @@ fn quoted(
     Some((stop, field, (!blank).then_some(close + 1)))
 }
 
-/// Appends the value of a raw field to `out`. `bytes` begins behind the opening quote.
-pub(super) fn unescape(dialect: &CsvDialect, bytes: &[u8], out: &mut Vec<u8>) {
-    let quote = dialect.quote.unwrap_or(dialect.delimiter);
-    let mut i = 0;
-    while i < bytes.len() {
-        let plain =
-            bytes[i..].iter().position(|b| *b == quote || Some(*b) == dialect.escape).unwrap_or(bytes.len() - i);
-        out.extend_from_slice(&bytes[i..i + plain]);
-        i += plain;
-        match bytes.get(i..) {
-            None | Some([]) => return,
-            Some([q, after, ..]) if *q == quote && *after == quote => {
-                out.push(quote);
-                i += 2;
-            }
-            Some([q, rest @ ..]) if *q == quote => {
-                out.extend_from_slice(rest);
-                return;
-            }
-            Some([_, rest @ ..]) => {
-                out.extend(rest.first());
-                i += 2;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::unescape::unescape;
     use super::*;
 
     /// The records of `text` as values, with whether they were quoted.
@@ -443,6 +383,74 @@ mod tests {
             }
         }
         assert!(compared > 30_000, "{compared}");
+    }
+
+    #[test]
+    fn regular_records_are_what_they_are_byte_by_byte() {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = move |n: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from((state >> 11) % n).expect("small")
+        };
+        let dialects = [
+            CsvDialect::default(),
+            CsvDialect { quote: None, ..CsvDialect::default() },
+            CsvDialect { escape: Some(b'\\'), ..CsvDialect::default() },
+            CsvDialect { comment: Some(b"#".to_vec()), ..CsvDialect::default() },
+            CsvDialect { comment: Some(b"ab".to_vec()), trim: true, ..CsvDialect::default() },
+            CsvDialect { skip_blank_lines: false, ..CsvDialect::default() },
+        ];
+        let fields: [&[u8]; 14] = [
+            b"",
+            b"a",
+            b"abc",
+            b" b ",
+            b"\"\"",
+            b"\"x\"",
+            b"\"y,\n\"",
+            b"\"z\"\"z\"",
+            b"#",
+            b"a\"",
+            b"\"q\\\"",
+            b"\"s\"t",
+            b"\r",
+            b"\"\r\n\"",
+        ];
+        let ends: [&[u8]; 6] = [b"\n", b"\n", b"\r\n", b"\n\n", b"\r", b"\r\n\r\n"];
+        let (mut bad, mut good) = (0, 0);
+        for round in 0..60_000 {
+            let dialect = &dialects[round % dialects.len()];
+            let width = 1 + random(4);
+            // Most of the texts have few kinds of fields, so that long stretches are regular.
+            let (kinds, line_ends) = ([8, 8, 14][random(3)], [1, 3, 6][random(3)]);
+            let mut text = Vec::new();
+            for _ in 0..random(40) {
+                let count = if random(60) == 0 { random(6) } else { width };
+                let record: Vec<&[u8]> = (0..count).map(|_| fields[random(kinds)]).collect();
+                text.extend(record.join(&b","[..]));
+                text.extend_from_slice(ends[random(line_ends)]);
+            }
+            text.truncate(text.len().saturating_sub(random(3)));
+            let most = Most { rows: 1 + random(30), bytes: 1 + random(600), fixed: random(9) };
+            let mut slow = Splitter { machine: None, ..Splitter::new(dialect.clone(), Some(width)) };
+            for machine in [Machine::here(), Machine::Plain] {
+                let mut fast = Splitter { machine: Some(machine), ..Splitter::new(dialect.clone(), Some(width)) };
+                let mut at = 0;
+                while at < text.len() {
+                    let (expected, found) = (slow.block(&text, at, most), fast.block(&text, at, most));
+                    let shown =
+                        || format!("{dialect:?} {width} {most:?} at {at} of {:?}", String::from_utf8_lossy(&text));
+                    assert_eq!(found, expected, "{}", shown());
+                    assert_eq!(fast.starts, slow.starts, "{}", shown());
+                    assert_eq!(fast.fields[..], slow.fields[..], "{}", shown());
+                    *if found.fault.is_some() { &mut bad } else { &mut good } += 1;
+                    at = found.end;
+                }
+            }
+        }
+        assert!(bad > 20_000 && good > 50_000, "{bad} {good}");
     }
 
     #[test]

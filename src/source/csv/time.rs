@@ -58,6 +58,45 @@ pub(super) fn date(b: &[u8]) -> Option<i32> {
     days(two(b, 0)? * 100 + two(b, 2)?, two(b, 5)?, two(b, 8)?)
 }
 
+/// Reads dates, and remembers the last one: the rows of a file are often in the order of time.
+#[derive(Debug, Clone)]
+pub(super) struct Day {
+    text: [u8; 10],
+    /// Seconds from 1970.
+    seconds: i64,
+}
+
+impl Default for Day {
+    fn default() -> Self {
+        Self { text: *b"1970-01-01", seconds: 0 }
+    }
+}
+
+impl Day {
+    /// `YYYY-MM-DDTHH:MM:SS`, or with a space between, as seconds since 1970.
+    #[inline(always)]
+    pub(super) fn and_clock(&mut self, text: &[u8; 19]) -> Option<i64> {
+        let (day, [between, clock @ ..]) = text.split_first_chunk::<10>()? else { return None };
+        let clock = whole_clock(clock.first_chunk()?)?;
+        if *day != self.text {
+            self.seconds = i64::from(date(day)?) * DAY;
+            self.text = *day;
+        }
+        matches!(between, b'T' | b' ' | b't').then(|| self.seconds + i64::from(clock))
+    }
+}
+
+/// `HH:MM:SS` as seconds, its six digits looked at at once.
+#[inline(always)]
+fn whole_clock(text: &[u8; 8]) -> Option<u32> {
+    // Digits become their values, colons become zeros.
+    let x = u64::from_le_bytes(*text) ^ u64::from_le_bytes(*b"00:00:00");
+    let odd = (x | x.wrapping_add(0x0606_0006_0600_0606)) & 0xf0f0_fff0_f0ff_f0f0;
+    let pairs = x.wrapping_mul(10).wrapping_add(x >> 8).to_le_bytes();
+    let [hour, minute, second] = [pairs[0], pairs[3], pairs[6]].map(u32::from);
+    (odd == 0 && hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
+}
+
 /// `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`: seconds, nanoseconds, and the bytes read. More than nine digits of a
 /// fraction must be zeros.
 #[inline(always)]
@@ -341,6 +380,50 @@ mod tests {
             "99999999999999999-01-01",
         ] {
             assert_eq!(at(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_day_and_a_clock_are_a_moment() {
+        let mut day = Day::default();
+        let texts = [
+            "1970-01-01 00:00:00",
+            "2024-02-29 23:59:59",
+            "2024-02-29T00:00:01",
+            "2023-02-29 00:00:00",
+            "2024-02-29t12:34:56",
+            "0000-01-01 00:00:00",
+            "9999-12-31 23:59:59",
+            "2024-02-29 24:00:00",
+            "2024-02-29 00:60:00",
+            "2024-02-29 00:00:60",
+            "2024-02-29 0:00:000",
+            "2024-02-29 00:00-00",
+            "2024-02-29 /0:00:00",
+            "2024-02-29 :0:00:00",
+            "2024-02-29x00:00:00",
+            "2024-02-29 0\u{3a}:00:00",
+            "2024-02-29 00:0a:00",
+            "2024-02-29 00:00:0:",
+            "2024-02-29 00;00:00",
+            "1969-12-31 23:59:59",
+            "2024-02-29 00:00Z  ",
+            "2024-02-29 00:00+01",
+            "\0\0\0\0\0\0\0\0\0\0 00:00:00",
+        ];
+        for text in texts {
+            let expected = moment(text.as_bytes()).filter(|m| m.nanos == 0 && m.offset.is_none()).map(|m| m.seconds);
+            let whole = text.as_bytes().try_into().expect("19 bytes");
+            assert_eq!(day.and_clock(whole), expected, "{text}");
+            assert_eq!(day.and_clock(whole), expected, "{text} again");
+        }
+        for at in 0..19 {
+            for byte in 0..=255 {
+                let mut text = *b"2024-02-29 12:34:56";
+                text[at] = byte;
+                let expected = moment(&text).filter(|m| m.nanos == 0 && m.offset.is_none()).map(|m| m.seconds);
+                assert_eq!(day.and_clock(&text), expected, "{}", text.escape_ascii());
+            }
         }
     }
 
