@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `read_at` | bytes by position: a file through `pread`, memory, an object of the caller's |
 //! | `live` | bytes that come once: pipes, devices, stdin, waiting in ticks |
+//! | `filter` | predicates that a reader applies before it reads the rest |
 //! | `files` | paths, globs, folders with Hive partitions → a list of files |
 //! | `many` | one source out of many files: one schema, constant columns, pruning by them |
 //! | `inflate/` | gz, zst, bz2, xz and lz4, streamed |
@@ -15,6 +16,7 @@
 pub mod arrow;
 pub mod csv;
 pub mod files;
+pub mod filter;
 pub mod inflate;
 pub mod live;
 pub mod many;

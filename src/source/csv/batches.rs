@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::batch::{bytes_held, with_columns};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::Lease;
 use crate::piece::{Held, Ordinal, Place};
 
@@ -15,6 +15,7 @@ use super::column::{Fill, Rows, is_binary};
 use super::encoding::Encoding;
 use super::fault::Where;
 use super::found::Found;
+use super::judge::Judge;
 use super::read::Run;
 use super::split::{Fault, Most, Splitter};
 
@@ -30,6 +31,8 @@ pub(super) struct Batches {
     pub(super) is_text: bool,
     pub(super) splitter: Splitter,
     pub(super) columns: Vec<Box<dyn Fill>>,
+    /// Predicates that the reader applies.
+    pub(super) judge: Option<Judge>,
     /// What could not be read of the batch; `None`: the first of it ends the run.
     pub(super) found: Option<Found>,
     pub(super) lease: Lease,
@@ -72,9 +75,11 @@ impl Batches {
                 break;
             }
             self.at = block.end;
+            let all = self.splitter.rows();
+            let taken = if self.found.is_some() { taken } else { self.admit(from)? };
             used += taken;
             if rows == 0 {
-                self.reserve(taken, most_rows, most_bytes);
+                self.reserve(taken, all, most_rows, most_bytes);
             }
             rows += self.block(rows, block.fault)?;
         }
@@ -84,12 +89,12 @@ impl Batches {
         self.finish(rows).map(Some)
     }
 
-    /// Makes room for the rows that the batch should have, judged by its first block, which took `taken` bytes; no
-    /// more than were leased.
-    fn reserve(&mut self, taken: usize, most_rows: usize, most_bytes: usize) {
+    /// Makes room for the rows that the batch should have, judged by its first block, which took `taken` bytes and had
+    /// `all` records before predicates; no more than were leased.
+    fn reserve(&mut self, taken: usize, all: usize, most_rows: usize, most_bytes: usize) {
         let fixed = self.run.fixed;
         let seen = self.splitter.rows().max(1);
-        let left = self.bytes.len() - self.at;
+        let left = (self.bytes.len() - self.at) / all.max(1) * seen;
         let text = (taken / seen).saturating_sub(fixed).max(1);
         let likely = if left == 0 { seen } else { seen + left / text + left / text / 16 + 8 };
         let beside = 2 * self.bytes.len() + self.run.beside;
@@ -100,18 +105,44 @@ impl Batches {
         }
     }
 
-    /// Adds a block to the columns; `before` rows of the batch are there already. The rows added.
-    fn block(&mut self, before: usize, fault: Option<Fault>) -> Result<usize> {
-        if self.found.is_some() {
-            return self.block_and_faults(before, fault);
-        }
+    /// Looks at the text of the block that begins at `from`, and leaves out the records that the predicates rule out; the
+    /// bytes that the others take.
+    fn admit(&mut self, from: usize) -> Result<usize> {
         if !self.is_text {
-            self.check_encoding()?;
+            self.check_encoding(from)?;
         }
-        self.parse(fault)
+        let text = self.judge(from)?;
+        Ok(text + self.splitter.rows() * self.run.fixed)
     }
 
-    /// Parses the block, whose text was looked at; the rows added.
+    /// Leaves out the records that the predicates rule out; the bytes of the others' text.
+    fn judge(&mut self, from: usize) -> Result<usize> {
+        let Some(mut judge) = self.judge.take() else { return Ok(self.at - from) };
+        let mask = judge.mask(self.rows(), self.splitter.rows())?;
+        self.judge = Some(judge);
+        match mask {
+            Ok(mask) => Ok(self.splitter.retain(&mask, self.at)),
+            Err((row, column)) => {
+                let error = self.no_value(row, column);
+                self.up_to(row, from)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Parses the records of the block in front of `row`, which is bad: another may be bad before it.
+    fn up_to(&mut self, row: usize, from: usize) -> Result<()> {
+        self.splitter.truncate(row);
+        self.judge(from)?;
+        self.parse(None).map(drop)
+    }
+
+    /// Adds a block to the columns; `before` rows of the batch are there already. The rows added.
+    fn block(&mut self, before: usize, fault: Option<Fault>) -> Result<usize> {
+        if self.found.is_some() { self.block_and_faults(before, fault) } else { self.parse(fault) }
+    }
+
+    /// Parses what is left of the block; the rows added.
     fn parse(&mut self, fault: Option<Fault>) -> Result<usize> {
         let mut first: Option<(usize, usize)> = None;
         self.fill(&mut |row, column| {
@@ -119,16 +150,20 @@ impl Batches {
             false
         });
         if let Some((row, column)) = first {
-            let (at, names) = (self.place(), &self.run.file.names);
-            let text = self.value(row, column);
-            let dtype = &self.run.file.types[column];
-            let start = self.splitter.starts[row] as usize;
-            return Err(at.value(start, &names[column], dtype, &text, &self.run.file.writing));
+            return Err(self.no_value(row, column));
         }
         match fault {
             None => Ok(self.splitter.rows()),
             Some(fault) => Err(self.place().fault(fault, self.run.file.names.len())),
         }
+    }
+
+    /// That a value does not fit.
+    fn no_value(&self, row: usize, column: usize) -> Error {
+        let file = &self.run.file;
+        let start = self.splitter.starts[row] as usize;
+        let text = self.value(row, column);
+        self.place().value(start, &file.names[column], &file.types[column], &text, &file.writing)
     }
 
     /// As [`Batches::block`], where what is bad is told and the run goes on.
@@ -150,16 +185,23 @@ impl Batches {
     /// Parses the fields of the block; `bad` is told the row and column of a value that does not fit, and says whether
     /// to go on.
     fn fill(&mut self, bad: &mut dyn FnMut(usize, usize) -> bool) {
+        let mut columns = std::mem::take(&mut self.columns);
+        let rows = self.rows();
+        for (fill, column) in columns.iter_mut().zip(&*self.run.columns) {
+            fill.fill(rows, &mut |row| bad(row, *column));
+        }
+        self.columns = columns;
+    }
+
+    /// The records of the block.
+    fn rows(&self) -> Rows<'_> {
         let file = &self.run.file;
-        let rows = Rows {
+        Rows {
             bytes: &self.bytes,
             is_text: self.is_text,
             fields: &self.splitter.fields,
             width: file.names.len(),
             dialect: &file.dialect,
-        };
-        for (fill, column) in self.columns.iter_mut().zip(&*self.run.columns) {
-            fill.fill(rows, &mut |row| bad(row, *column));
         }
     }
 
@@ -179,17 +221,14 @@ impl Batches {
     }
 
     /// Looks for the first record of the block that is no UTF-8, which ends the run.
-    fn check_encoding(&mut self) -> Result<()> {
+    fn check_encoding(&mut self, from: usize) -> Result<()> {
         let Some((row, column)) = self.no_text().next() else { return Ok(()) };
         let width = self.run.file.names.len();
         let field = self.splitter.fields[row * width + column];
         let start = self.splitter.starts[row] as usize;
         let text = &self.bytes[field.start()..field.end()];
         let error = self.place().encoding(start, &self.run.file.names[column], text);
-        // A value that does not fit may stand before it.
-        self.splitter.fields.truncate(row * width);
-        self.splitter.starts.truncate(row);
-        self.parse(None)?;
+        self.up_to(row, from)?;
         Err(error)
     }
 

@@ -113,6 +113,16 @@ impl Index {
         self.used = self.used.min(len);
     }
 
+    /// Keeps the records of `width` fields that `wanted` says yes to.
+    pub(super) fn retain(&mut self, width: usize, wanted: impl Iterator<Item = bool>) {
+        let mut to = 0;
+        for (record, _) in wanted.enumerate().filter(|(_, wanted)| *wanted) {
+            self.room.copy_within(record * width..(record + 1) * width, to);
+            to += width;
+        }
+        self.used = to;
+    }
+
     /// What follows the fields, at least `more` of them, to be written and then [taken](Index::take).
     #[inline(always)]
     pub(super) fn ensure(&mut self, more: usize) -> &mut [Field] {

@@ -31,6 +31,7 @@ mod found;
 mod header;
 mod index;
 mod infer;
+mod judge;
 mod marks;
 mod masks;
 mod number;
@@ -54,8 +55,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::context::Context;
 use crate::dtype::announced;
 use crate::error::{Error, Result, listed};
-use crate::format::{CsvDialect, CsvOptions, NullValues, one_byte};
+use crate::format::{CsvDialect, CsvOptions, NullValues, OnError, one_byte};
 use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
+use crate::source::filter::RowFilter;
 use crate::source::inflate::Room;
 use crate::source::read_at::Input;
 
@@ -73,6 +75,8 @@ pub struct CsvSource {
     file: Arc<File>,
     columns: Arc<[usize]>,
     schema: SchemaRef,
+    /// Predicates that the reader applies, before it parses the other columns.
+    filter: Option<Arc<RowFilter>>,
     limit: Option<u64>,
 }
 
@@ -94,17 +98,17 @@ impl CsvSource {
             None => (0..all.len()).collect(),
             Some(wanted) => chosen(&all, wanted)?,
         };
-        let source = Self::of(file, columns, None);
+        let source = Self::of(file, columns, None, None);
         for field in source.schema.fields() {
             read::check(field.name(), field.data_type(), &source.file)?;
         }
         Ok(Arc::new(source))
     }
 
-    fn of(file: Arc<File>, columns: Vec<usize>, limit: Option<u64>) -> Self {
+    fn of(file: Arc<File>, columns: Vec<usize>, filter: Option<Arc<RowFilter>>, limit: Option<u64>) -> Self {
         let field = |i: &usize| Field::new(&file.names[*i], file.types[*i].clone(), true);
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        Self { file, columns: columns.into(), schema, limit }
+        Self { file, columns: columns.into(), schema, filter, limit }
     }
 }
 
@@ -352,8 +356,13 @@ impl Source for CsvSource {
             }
         };
         let limit = [self.limit, wish.limit].into_iter().flatten().min();
-        let source = Self::of(self.file.clone(), columns, limit);
-        Ok(Pushed { source: Arc::new(source), exact: vec![false; wish.predicates.len()] })
+        // Behind a limit, a predicate would see rows that the limit has cut off. Where bad records are told, all are.
+        let judges = limit.is_none() && self.file.on_error == OnError::Raise && self.filter.is_none();
+        let judged = if judges { &wish.predicates[..] } else { &[] };
+        let (filter, mut exact) = RowFilter::of(judged, &self.schema)?;
+        exact.resize(wish.predicates.len(), false);
+        let filter = filter.map(Arc::new).or_else(|| self.filter.clone());
+        Ok(Pushed { source: Arc::new(Self::of(self.file.clone(), columns, filter, limit)), exact })
     }
 
     fn start(self: Arc<Self>, from: Option<&Place>, context: &Arc<Context>) -> Result<Arc<dyn Pieces>> {
@@ -369,7 +378,14 @@ impl Source for CsvSource {
             (input, None) => Feed::Closed(Unread::of(input)?),
         };
         let cuts = Cuts { kept, feed, from: from.copied(), given: 0 };
-        Ok(Arc::new(Run::new(file, self.columns.clone(), self.schema.clone(), self.limit, cuts, context)?))
+        Ok(Arc::new(Run::new(
+            file,
+            self.columns.clone(),
+            self.schema.clone(),
+            (self.limit, self.filter.clone()),
+            cuts,
+            context,
+        )?))
     }
 
     fn explain(&self) -> Vec<String> {
@@ -383,6 +399,10 @@ impl Source for CsvSource {
             format!("columns: {} of {of}: {}", names.len(), listed(&names))
         });
         lines.push("checked: structure of every record, values of these columns".to_owned());
+        if let Some(filter) = &self.filter {
+            lines.push(format!("filtered before other columns are parsed: {filter}"));
+            lines.push("checked of the rows left out: structure, values of the filter's columns".to_owned());
+        }
         lines.extend(file.guesses.iter().cloned());
         if let Some(Some(compression)) = file.compression.get() {
             lines.push(format!("inflated: {}", compression.name()));

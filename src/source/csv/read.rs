@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::OnError;
 use crate::memory::{Holder, Lease};
 use crate::piece::{Piece, Pieces, Place, Pull};
+use crate::source::filter::RowFilter;
 use crate::source::read_at::Input;
 
 use super::batches::Batches;
@@ -19,6 +20,7 @@ use super::column::{column, fixed_bytes};
 use super::cut::{Cut, Cutter};
 use super::file::{Feed, File};
 use super::found::Found;
+use super::judge::Judge;
 use super::split::Splitter;
 
 /// Bytes that the fields of a block may take: they stay in the second-level cache with the text they point to.
@@ -33,6 +35,8 @@ pub(super) struct Run {
     pub(super) columns: Arc<[usize]>,
     pub(super) schema: SchemaRef,
     limit: Option<u64>,
+    /// Predicates that the reader applies.
+    filter: Option<Arc<RowFilter>>,
     pub(super) holder: Holder,
     pub(super) counters: Arc<Counters>,
     cuts: Mutex<Cuts>,
@@ -63,7 +67,7 @@ impl Run {
         file: Arc<File>,
         columns: Arc<[usize]>,
         schema: SchemaRef,
-        limit: Option<u64>,
+        (limit, filter): (Option<u64>, Option<Arc<RowFilter>>),
         cuts: Cuts,
         context: &Context,
     ) -> Result<Self> {
@@ -77,7 +81,20 @@ impl Run {
             OnError::Raise => None,
             OnError::Skip | OnError::Null => Some(context.logs.log(&file.bearing, &counters)?),
         };
-        Ok(Self { file, columns, schema, limit, holder, counters, cuts: Mutex::new(cuts), log, fixed, beside, block })
+        Ok(Self {
+            file,
+            columns,
+            schema,
+            limit,
+            filter,
+            holder,
+            counters,
+            cuts: Mutex::new(cuts),
+            log,
+            fixed,
+            beside,
+            block,
+        })
     }
 
     fn cut(&self, cuts: &mut Cuts, context: &Context) -> Result<Option<Cut>> {
@@ -131,6 +148,7 @@ impl Pieces for Run {
         let need = rows
             .saturating_mul(self.fixed)
             .saturating_add(2 * cut.bytes.len() + self.beside)
+            .saturating_add(self.judged(rows, cut.bytes.len()))
             .saturating_add(self.block.min(rows) * (10 * self.file.names.len() + 4) + BESIDE);
         let lease = match cut.lease {
             Some(lease) => lease,
@@ -151,6 +169,7 @@ impl Pieces for Run {
         // Checked once for the whole piece, which is several times faster than field by field.
         let is_text = simdutf8::basic::from_utf8(&bytes).is_ok() && memchr::memchr(0, &bytes).is_none();
         let splitter = Splitter::new(file.dialect.clone(), Some(file.names.len()));
+        let judge = self.filter.as_ref().map(|filter| Judge::new(filter, file)).transpose()?;
         let found = self.log.as_ref().map(|log| Found::new(&self, log, &piece.place));
         Ok(Box::new(Batches {
             run: self,
@@ -162,6 +181,7 @@ impl Pieces for Run {
             is_text,
             splitter,
             columns,
+            judge,
             found,
             lease,
             _raw: raw,
@@ -170,6 +190,13 @@ impl Pieces for Run {
 }
 
 impl Run {
+    /// Bytes that the predicates' columns of a block take, which has no more than `bytes` of text.
+    fn judged(&self, rows: usize, bytes: usize) -> usize {
+        let Some(filter) = &self.filter else { return 0 };
+        let fixed: usize = filter.schema().fields().iter().map(|f| fixed_bytes(f.data_type())).sum();
+        self.block.min(rows) * (fixed + 1) + 2 * bytes + self.beside
+    }
+
     /// Reads a piece by its place.
     fn read(&self, place: &Place) -> Result<(Bytes, Lease)> {
         let Input::Seekable(at) = &self.file.input else {

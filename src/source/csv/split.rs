@@ -13,6 +13,8 @@
 //! makes something else. An empty line of a file of one column is a record whose value is null, as it is for polars and `DuckDB`, so that a column
 //! written as CSV comes back as it was.
 
+use arrow::array::BooleanArray;
+
 use crate::format::CsvDialect;
 
 use super::index::{Field, Index};
@@ -105,6 +107,23 @@ impl Splitter {
     /// Records of the last block.
     pub(super) fn rows(&self) -> usize {
         self.starts.len()
+    }
+
+    /// Keeps the first `rows` records of the last block.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.fields.truncate(rows * self.width.unwrap_or(1));
+        self.starts.truncate(rows);
+    }
+
+    /// Keeps the records of the last block, which ends at `end`, that `mask` says yes to; the bytes of their text.
+    pub(super) fn retain(&mut self, mask: &BooleanArray, end: usize) -> usize {
+        self.fields.retain(self.width.unwrap_or(1), mask.values().iter());
+        let ends = self.starts.iter().skip(1).map(|start| *start as usize).chain([end]);
+        let lengths = ends.zip(&self.starts).zip(mask.values().iter());
+        let text = lengths.map(|((end, start), wanted)| if wanted { end - *start as usize } else { 0 }).sum();
+        let mut wanted = mask.values().iter();
+        self.starts.retain(|_| wanted.next() == Some(true));
+        text
     }
 
     /// Where record `row` of the last block ends in `bytes`, without its line end.

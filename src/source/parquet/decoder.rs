@@ -9,7 +9,6 @@ use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
 
 use super::codec::Desk;
-use super::filter::RowFilter;
 use super::flat::{self, Decode, Selection};
 use super::foreign::{self, Refused};
 use super::guard::guarded;
@@ -18,6 +17,7 @@ use super::pages::{Chunk, Pages};
 use super::rows::Rows;
 use crate::error::{Error, Result};
 use crate::memory::Holder;
+use crate::source::filter::RowFilter;
 use crate::source::read_at::ReadAt;
 
 /// What it takes to open the decoders of a row group.

@@ -237,7 +237,7 @@ impl RowGroup {
     /// The rows that the predicates leave of `columns`, and the columns with these rows.
     fn judge(&self, columns: &[ArrayRef], rows: usize) -> Result<(Option<Selection>, Vec<ArrayRef>)> {
         let Some(filter) = &self.opening.filter else { return Ok((None, columns.to_vec())) };
-        let left = filter.select(columns, rows)?;
+        let left = Selection::new(&filter.mask(columns, rows)?);
         if left.count() == rows {
             return Ok((None, columns.to_vec()));
         }

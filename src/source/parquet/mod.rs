@@ -7,7 +7,6 @@
 //! | `wellformed` | what a footer must not say |
 //! | `prune/` | row groups and rows that statistics, page index, Bloom filters and dictionaries rule out |
 //! | `rows` | the rows of a row group that are read |
-//! | `filter` | predicates that the reader applies, before it decodes the rest |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `decoder` | one column: ours or the crate's |
@@ -31,7 +30,6 @@ mod codec;
 mod compact;
 mod decoder;
 mod delta;
-mod filter;
 mod flat;
 mod foreign;
 mod guard;
@@ -53,13 +51,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
-use self::filter::RowFilter;
 use self::layout::{Column, Layout};
 use self::pieces::ParquetPieces;
 use self::prune::Pruning;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::piece::{Pieces, Place, Pushdown, Pushed, Source};
+use crate::source::filter::RowFilter;
 use crate::source::read_at::ReadAt;
 
 /// One Parquet file: its footer, and what a plan wants of it. Holds the footer, and no open file.
@@ -128,8 +126,8 @@ impl Source for ParquetSource {
         let (filter, mut exact) = RowFilter::of(judged, &self.layout.schema)?;
         exact.resize(wish.predicates.len(), false);
         let mut columns: Vec<Column> = self.layout.columns.clone();
-        columns.retain(|c| names.contains(&c.name.as_str()) || filter.as_ref().is_some_and(|f| f.needs(c)));
-        columns.sort_by_key(|c| !filter.as_ref().is_some_and(|f| f.needs(c)));
+        columns.retain(|c| names.contains(&c.name.as_str()) || filter.as_ref().is_some_and(|f| f.needs(&c.name)));
+        columns.sort_by_key(|c| !filter.as_ref().is_some_and(|f| f.needs(&c.name)));
         let place = |name: &str| columns.iter().position(|c| c.name == name);
         let order: Vec<(usize, DataType)> =
             names.iter().filter_map(|n| place(n)).map(|i| (i, columns[i].announced.clone())).collect();

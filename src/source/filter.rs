@@ -1,11 +1,9 @@
-//! Predicates that the reader applies itself: their columns are decoded first, the others only where a row is left.
+//! Predicates that a reader applies itself: their columns are read first, the others only where a row is left.
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::flat::Selection;
-use super::layout::Column;
 use crate::batch::with_columns;
 use crate::error::Result;
 use crate::expr::mask::mask;
@@ -49,23 +47,28 @@ impl RowFilter {
         self.schema.fields().len()
     }
 
-    /// Whether a predicate looks at `column`.
-    pub fn needs(&self, column: &Column) -> bool {
-        self.schema.field_with_name(&column.name).is_ok()
+    /// Whether a predicate looks at the column `name`.
+    pub fn needs(&self, name: &str) -> bool {
+        self.schema.field_with_name(name).is_ok()
     }
 
-    /// The rows that are left of `rows`, by their values in the predicates' columns.
+    /// The columns that the predicates look at.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Which of `rows` rows are left, by their values in the predicates' columns. Has no nulls.
     ///
     /// # Errors
     /// A value that does not convert into the announced type.
-    pub fn select(&self, columns: &[ArrayRef], rows: usize) -> Result<Selection> {
+    pub fn mask(&self, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray> {
         let announced = |(column, field): (&ArrayRef, &arrow::datatypes::FieldRef)| -> Result<ArrayRef> {
             let same = column.data_type() == field.data_type();
             Ok(if same { column.clone() } else { cast(column, field.data_type())? })
         };
         let columns = columns.iter().zip(self.schema.fields()).map(announced).collect::<Result<_>>()?;
         let batch: RecordBatch = with_columns(self.schema.clone(), columns, rows)?;
-        Ok(Selection::new(&mask(&self.predicates, &batch)?))
+        mask(&self.predicates, &batch)
     }
 }
 
