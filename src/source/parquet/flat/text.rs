@@ -30,6 +30,8 @@ pub struct Text {
     dictionary: Dictionary,
     /// Rows of the window before, and the bytes of their text.
     before: (usize, usize),
+    /// Rows of this window.
+    rows: usize,
     /// Where each value ends.
     ends: Vec<i32>,
     bytes: Vec<u8>,
@@ -57,6 +59,7 @@ impl Text {
             dictionary_bytes: 0,
             dictionary: Dictionary::default(),
             before: (0, 0),
+            rows: 0,
             ends,
             bytes,
         }
@@ -93,21 +96,37 @@ impl Text {
     /// The values at `indices`, at most `N` bytes each: copied with their padding, over which the next one goes.
     fn padded<const N: usize>(&mut self, indices: impl ExactSizeIterator<Item = usize>) -> Result<()> {
         let room = indices.len() * N;
+        self.expect(room);
         self.grow(room)?;
         let Self { dictionary, ends, bytes, .. } = self;
         let (padded, lengths) = (dictionary.padded.as_chunks::<N>().0, dictionary.lengths.as_slice());
-        let first = bytes.len();
-        bytes.resize(first + room, 0);
+        let (first, mut at) = (bytes.len(), 0);
         let start = ends.len();
         ends.resize(start + indices.len(), 0);
-        let (into, mut at) = (&mut bytes[first..], 0);
+        let spare = &mut bytes.spare_capacity_mut()[..room];
         for (end, index) in ends[start..].iter_mut().zip(indices) {
-            into[at..at + N].copy_from_slice(&padded[index]);
+            let into = &mut spare[at..at + N];
+            // SAFETY: both have `N` bytes, and what is shared is not what is written.
+            unsafe { std::ptr::copy_nonoverlapping(padded[index].as_ptr(), into.as_mut_ptr().cast(), N) };
             at += usize::from(lengths[index]);
             *end = ended(first + at);
         }
-        bytes.truncate(first + at);
+        // SAFETY: the values were written one after the other, from the first spare byte on to `at`, which is in `room`.
+        unsafe { bytes.set_len(first + at) };
         Ok(())
+    }
+
+    /// Makes room for all of a window when its first values come, by the dictionary's average, so that nothing is copied
+    /// while it grows; `room` is for the first values. No room is no error yet.
+    fn expect(&mut self, room: usize) {
+        if self.bytes.capacity() > 0 {
+            return;
+        }
+        let lengths = &self.dictionary.lengths;
+        let total: usize = lengths.iter().map(|n| usize::from(*n)).sum();
+        let average = (total / lengths.len().max(1) + 1).min(self.dictionary.stride);
+        let rows = self.rows + self.rows / 16;
+        let _ = self.grow(average.saturating_mul(rows).saturating_add(room));
     }
 
     /// The values at `indices`, which are there.
@@ -185,6 +204,7 @@ impl Kind for Text {
 
     fn reserve(&mut self, rows: usize) {
         self.ends.reserve_exact(rows);
+        self.rows = rows;
         // about what the window before took, so that nothing is copied while it grows; no room is no error yet
         let (before, bytes) = self.before;
         if before > 0 && self.bytes.capacity() == 0 {
