@@ -8,6 +8,9 @@ use super::index::{Field, Index};
 use super::masks::{Carry, Eye, Rules, Work, below, through, word};
 use super::split::Most;
 
+/// Room for the fields of a word, some at once.
+pub(super) const AHEAD: usize = 72;
+
 /// Reads regular records until one is not, or no byte is left behind the last line end.
 pub(super) struct Regular<'a> {
     pub(super) text: &'a [u8],
@@ -46,7 +49,7 @@ impl Work for Regular<'_> {
             let valid = below(word.irregular);
             let separators = word.separators & valid;
             let before = fields.len();
-            let room = fields.ensure(72);
+            let room = fields.ensure(AHEAD);
             if word.quotes == 0 && quotes == 0 {
                 start = plain(room, separators, at, start);
             } else {
@@ -87,14 +90,16 @@ impl Work for Regular<'_> {
     }
 }
 
+/// Fields that are written at once, as one branch for them is cheaper than one for each. Most words have fewer.
+const AT_ONCE: usize = 12;
+
 /// Writes the fields that end at `separators` of the word at `at`, the first of which begins at `start`; where the next
 /// one does.
 #[inline(always)]
 fn plain(room: &mut [Field], separators: u64, at: usize, start: usize) -> usize {
     let (mut bits, mut from) = (separators, start);
-    for eight in room.as_chunks_mut::<8>().0 {
-        // All eight, as one branch for them is cheaper than one for each.
-        for field in eight {
+    for some in room.as_chunks_mut::<AT_ONCE>().0 {
+        for field in some {
             let end = at + bits.trailing_zeros() as usize;
             *field = Field::plain(from, end);
             from = end + 1;

@@ -227,33 +227,36 @@ impl Work for Ahead<'_> {
         };
         let counted =
             |ends: u64, blank: u64| u64::from((if scanner.blank_counts { ends } else { ends & !blank }).count_ones());
-        scan.irregular = scan.at == scan.end && comment_at(scan.at);
-        while scan.at < text.len() && !scan.irregular {
-            let (word, bytes) = word(eye, rules, text, scan.at, &mut scan.carry);
+        // What changes with every word stays in registers.
+        let (mut at, mut lines, mut records, mut carry) = (scan.at, scan.lines_at, scan.records_at, scan.carry);
+        let mut irregular = at == scan.end && comment_at(at);
+        while at < text.len() && !irregular {
+            let (word, bytes) = word(eye, rules, text, at, &mut carry);
             let mut ends = word.ends & below(word.irregular);
-            scan.irregular = word.irregular != 0;
+            irregular = word.irregular != 0;
             if comment.is_some() {
                 let mut left = ends;
                 while left != 0 {
                     let bit = left.trailing_zeros() as usize;
                     left &= left - 1;
-                    if comment_at(scan.at + bit + 1) {
-                        (ends, left, scan.irregular) = (ends & through(bit), 0, true);
+                    if comment_at(at + bit + 1) {
+                        (ends, left, irregular) = (ends & through(bit), 0, true);
                     }
                 }
             }
             if ends != 0 {
                 let last = 63 - ends.leading_zeros() as usize;
-                let upto = through(last);
-                scan.end = scan.at + last + 1;
-                scan.lines = scan.lines_at + u64::from((word.lines & upto).count_ones());
-                scan.records = scan.records_at + counted(ends, word.blank);
+                scan.end = at + last + 1;
+                scan.lines = lines + u64::from((word.lines & through(last)).count_ones());
+                scan.records = records + counted(ends, word.blank);
             }
-            scan.at += bytes;
-            scan.lines_at += u64::from(word.lines.count_ones());
-            scan.records_at += counted(word.ends, word.blank);
+            at += bytes;
+            lines += u64::from(word.lines.count_ones());
+            records += counted(word.ends, word.blank);
         }
-        if scan.irregular {
+        (scan.at, scan.lines_at, scan.records_at, scan.carry) = (at, lines, records, carry);
+        scan.irregular = irregular;
+        if irregular {
             (scan.at, scan.lines_at, scan.records_at) = (scan.end, scan.lines, scan.records);
             scan.in_quotes = false;
         }

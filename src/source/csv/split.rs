@@ -20,7 +20,7 @@ use crate::format::CsvDialect;
 use super::index::{Field, Index};
 use super::marks::Marks;
 use super::masks::{Machine, Rules};
-use super::regular::Regular;
+use super::regular::{AHEAD, Regular};
 
 /// A piece of text is never larger, so that a field fits 30 bits.
 pub(super) const LARGEST: usize = 1 << 30;
@@ -140,6 +140,12 @@ impl Splitter {
     pub(super) fn block(&mut self, bytes: &[u8], from: usize, most: Most) -> Block {
         self.fields.truncate(0);
         self.starts.clear();
+        if let Some(width) = self.width {
+            // No more fields than there are bytes, and one.
+            let left = bytes.len() - from + 1;
+            self.fields.ensure(most.rows.min(left).saturating_mul(width).min(left) + AHEAD);
+            self.starts.reserve(most.rows.min(left / width));
+        }
         let mut block = Block { end: from, fault: None };
         let mut full = false;
         while block.end < bytes.len() && block.fault.is_none() && !full {
