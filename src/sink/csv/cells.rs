@@ -1,9 +1,7 @@
-//! One column of a batch, ready to be written cell by cell.
+//! One column of a batch, and what writes its cells.
 
-use std::io::Write;
-
-use arrow::array::{Array, ArrayRef, ArrowNumericType, AsArray, GenericStringArray, OffsetSizeTrait};
-use arrow::compute::{max, min};
+use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
     DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Field, Float16Type,
@@ -12,9 +10,14 @@ use arrow::datatypes::{
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use super::moment::{self, Zone};
+use super::digits::{self, TEN_16};
+use super::floats::{self, Floats};
+use super::moment::{self, Dates, Stamps, Zone};
+use super::slots::{ASIDE, Fill, Room, Rows, SLOT, Slot, Values, aside_at};
+use super::text::{Shape, Strings, Texts, quoted};
 use crate::dtype::dtype_name;
 use crate::error::{Error, Result};
+use crate::memory::Lease;
 
 /// Every character that numbers, bools, dates and times are written with.
 const PLAIN: &[u8] = b"0123456789+-.:eE TZnaifNtrul s";
@@ -25,10 +28,10 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) delimiter: u8,
-    quote: Option<u8>,
-    null: Vec<u8>,
+    pub(super) quote: Option<u8>,
+    pub(super) null: Vec<u8>,
     /// The bytes that a field may not hold unquoted.
-    special: [bool; 256],
+    pub(super) special: [bool; 256],
     /// Whether cells that are not text can be taken for something else.
     odd: bool,
 }
@@ -52,53 +55,37 @@ impl Rules {
     /// [`Error::Value`] naming the column, where nothing may be quoted.
     pub(super) fn protect(&self, out: &mut Vec<u8>, start: usize, column: &str) -> Result<()> {
         let field = out.get(start..).unwrap_or_default();
-        let special = field.iter().any(|b| self.special[usize::from(*b)]);
-        if !special && !field.is_empty() && field != self.null {
-            return Ok(());
-        }
-        let Some(quote) = self.quote else {
-            // an empty text without quotes is only wrong where it means null
-            if !special && field != self.null {
-                return Ok(());
+        match self.shape(field) {
+            Shape::Plain => Ok(()),
+            Shape::Quoted { quote, doubled } => {
+                let field = field.to_vec();
+                out.resize(start + field.len() + doubled + 2, quote);
+                quoted(&field, quote, &mut out[start..]);
+                Ok(())
             }
-            let text = String::from_utf8_lossy(field).escape_debug().to_string();
-            return Err(Error::value_in(
-                column,
-                text.clone(),
-                format!(
-                    "column `{column}`: `{text}` must be quoted; pass a quote_char, or another delimiter or null_value"
-                ),
-            ));
-        };
-        // spread the field from its end, so that nothing is overwritten before it was moved
-        let end = out.len();
-        let doubled = out.iter().skip(start).filter(|b| **b == quote).count();
-        out.resize(end + doubled + 2, quote);
-        let mut to = out.len() - 1;
-        for from in (start..end).rev() {
-            to -= 1;
-            out[to] = out[from];
-            if out[from] == quote {
-                to -= 1;
-                out[to] = quote;
-            }
+            Shape::Impossible => Err(impossible(field, column)),
         }
-        out[start] = quote;
-        Ok(())
     }
 }
 
-/// Writes the value of a row, which is not null.
-type WriteCell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
+/// The error of a field that would have to be quoted.
+pub(super) fn impossible(field: &[u8], column: &str) -> Error {
+    let text = String::from_utf8_lossy(field).escape_debug().to_string();
+    Error::value_in(
+        column,
+        text.clone(),
+        format!("column `{column}`: `{text}` must be quoted; pass a quote_char, or another delimiter or null_value"),
+    )
+}
 
-/// A column: its nulls, and how its values are written.
+/// A column: its nulls, and what writes its values.
 pub(super) struct Cells<'a> {
     name: &'a str,
-    nulls: Option<arrow::buffer::NullBuffer>,
-    write: WriteCell<'a>,
-    /// Whether a value may have to be quoted.
+    nulls: Option<NullBuffer>,
+    fill: Box<dyn Fill + 'a>,
+    /// Whether values that are not text have to be looked at too.
     protect: bool,
-    bound: usize,
+    aside: usize,
 }
 
 /// Whether text can hold the column at all.
@@ -126,53 +113,84 @@ pub(super) fn check(field: &Field) -> Result<()> {
 }
 
 impl<'a> Cells<'a> {
-    pub(super) fn new(name: &'a str, array: &'a ArrayRef, rules: &Rules) -> Result<Self> {
-        let rows = array.len();
-        let Column { write, width, text } = column(name, array.as_ref())?;
-        let protect = text || rules.odd;
-        let quotes = match (rules.quote, text) {
-            (Some(quote), true) => quotes_in(array.as_ref(), quote),
-            _ => 0,
-        };
-        let each = rules.null.len() + if protect { 2 } else { 0 };
-        let bound = width.saturating_add(quotes).saturating_add(rows.saturating_mul(each));
-        Ok(Self { name, nulls: array.logical_nulls(), write, protect, bound })
+    /// What is made for the column as a whole is leased by growing `lease`.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] naming the column that text cannot hold; [`Error::MemoryLimit`].
+    pub(super) fn new(name: &'a str, array: &'a dyn Array, rules: &'a Rules, lease: &mut Lease) -> Result<Self> {
+        let Column { fill, width, text } = column(name, array, rules, lease)?;
+        let protect = rules.odd && !text;
+        let width = (if protect { 2 * width + 2 } else { width }).max(rules.null.len());
+        let aside = if width > SLOT { width } else { 0 };
+        Ok(Self { name, nulls: array.logical_nulls(), fill, protect, aside })
     }
 
-    /// An upper bound of the bytes of all cells.
-    pub(super) fn bound(&self) -> usize {
-        self.bound
+    pub(super) fn name(&self) -> &'a str {
+        self.name
     }
 
-    /// Appends the cell of `row`.
-    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>, rules: &Rules) -> Result<()> {
-        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-            out.extend_from_slice(&rules.null);
-            return Ok(());
+    /// The most bytes that a cell takes aside.
+    pub(super) fn aside(&self) -> usize {
+        self.aside
+    }
+
+    /// The text of a row whose cell says so.
+    pub(super) fn text(&self, row: usize) -> &[u8] {
+        self.fill.text(row)
+    }
+
+    /// Fills `room` with the cells of the rows from `first`.
+    ///
+    /// # Errors
+    /// [`Error::Value`] naming the column, where nothing may be quoted and a value would have to be.
+    pub(super) fn fill(&mut self, first: usize, room: &mut Room<'_>, rules: &Rules) -> Result<()> {
+        self.fill.fill(first, room);
+        let nulls = self.nulls.as_ref().filter(|nulls| nulls.null_count() > 0);
+        if self.protect {
+            let mut cell = Vec::new();
+            for i in (0..room.lens.len()).filter(|i| nulls.is_none_or(|nulls| nulls.is_valid(first + i))) {
+                cell.clear();
+                cell.extend_from_slice(room.cell(i).unwrap_or_default());
+                rules.protect(&mut cell, 0, self.name)?;
+                room.put(i, &cell);
+            }
         }
-        let start = out.len();
-        (self.write)(row, out);
-        if self.protect { rules.protect(out, start, self.name) } else { Ok(()) }
+        if let Some(nulls) = nulls {
+            let nulls = nulls.slice(first, room.lens.len());
+            for i in (!nulls.inner()).set_indices() {
+                room.put(i, &rules.null);
+            }
+        }
+        Ok(())
     }
 }
 
-/// How values are written, how many bytes all of them take at most, and whether they are text.
+/// What writes a column, the bytes of a cell that is not text at most, and whether they are text.
 struct Column<'a> {
-    write: WriteCell<'a>,
+    fill: Box<dyn Fill + 'a>,
     width: usize,
     text: bool,
 }
 
-fn column<'a>(name: &str, array: &'a dyn Array) -> Result<Column<'a>> {
+impl<'a> Column<'a> {
+    fn new(width: usize, fill: impl Fill + 'a) -> Self {
+        Self { fill: Box::new(fill), width, text: false }
+    }
+
+    fn text<A: Strings>(array: &'a A, rules: &'a Rules) -> Self {
+        Self { fill: Box::new(Texts { array, rules }), width: 0, text: true }
+    }
+
+    fn values<T: Copy + 'a>(values: &'a [T], write: impl FnMut(T, &mut Slot) -> usize + 'a) -> Self {
+        Self::new(SLOT, Values { values, write })
+    }
+}
+
+fn column<'a>(name: &str, array: &'a dyn Array, rules: &'a Rules, lease: &mut Lease) -> Result<Column<'a>> {
     use DataType as T;
-    let rows = array.len();
-    let fixed = |each: usize, write: WriteCell<'a>| Column { write, width: rows.saturating_mul(each), text: false };
     Ok(match array.data_type() {
-        T::Null => fixed(0, Box::new(|_, _| {})),
-        T::Boolean => {
-            let array = array.as_boolean();
-            fixed(5, Box::new(|row, out| out.extend_from_slice(if array.value(row) { b"true" } else { b"false" })))
-        }
+        T::Null => Column::new(0, Rows { write: |_, _: &mut Vec<u8>| {} }),
+        T::Boolean => Column::new(SLOT, Bools { values: array.as_boolean().values() }),
         T::Int8 => signed::<Int8Type>(array),
         T::Int16 => signed::<Int16Type>(array),
         T::Int32 => signed::<Int32Type>(array),
@@ -183,159 +201,151 @@ fn column<'a>(name: &str, array: &'a dyn Array) -> Result<Column<'a>> {
         T::UInt64 => unsigned::<UInt64Type>(array),
         T::Float16 => {
             let array = array.as_primitive::<Float16Type>();
-            fixed(
-                24,
-                Box::new(|row, out| float(f64::from(f32::from(array.value(row))), f32::from(array.value(row)), out)),
-            )
+            let write = |row: usize, out: &mut Vec<u8>| floats::searched(f32::from(array.value(row)), out);
+            Column::new(SLOT, Rows { write })
         }
-        T::Float32 => {
-            let array = array.as_primitive::<Float32Type>();
-            fixed(24, Box::new(|row, out| float(f64::from(array.value(row)), array.value(row), out)))
-        }
-        T::Float64 => {
-            let array = array.as_primitive::<Float64Type>();
-            fixed(26, Box::new(|row, out| float(array.value(row), array.value(row), out)))
-        }
-        T::Utf8 => text(array.as_string::<i32>().iter_bytes_len(), |row| array.as_string::<i32>().value(row)),
-        T::LargeUtf8 => text(array.as_string::<i64>().iter_bytes_len(), |row| array.as_string::<i64>().value(row)),
-        T::Utf8View => {
-            let array = array.as_string_view();
-            let bytes =
-                array.views().iter().fold(0usize, |sum, view| sum.saturating_add((view & 0xffff_ffff) as usize));
-            text(bytes, |row| array.value(row))
-        }
-        T::Dictionary(..) => dictionary(name, array)?,
-        T::Date32 => {
-            let array = array.as_primitive::<Date32Type>();
-            fixed(20, Box::new(|row, out| moment::date(i64::from(array.value(row)), out)))
-        }
+        T::Float32 => Column::new(SLOT, Floats::new(array.as_primitive::<Float32Type>().values())),
+        T::Float64 => Column::new(SLOT, Floats::new(array.as_primitive::<Float64Type>().values())),
+        T::Utf8 => Column::text(array.as_string::<i32>(), rules),
+        T::LargeUtf8 => Column::text(array.as_string::<i64>(), rules),
+        T::Utf8View => Column::text(array.as_string_view(), rules),
+        T::Dictionary(..) => dictionary(name, array, rules, lease)?,
+        T::Date32 => Column::new(SLOT, Dates::new(array.as_primitive::<Date32Type>().values())),
         T::Date64 => {
             let array = array.as_primitive::<Date64Type>();
-            fixed(
-                44,
-                Box::new(|row, out| match array.value(row) {
-                    whole if whole % DAY_MS == 0 => moment::date(whole / DAY_MS, out),
-                    part => moment::timestamp(part, TimeUnit::Millisecond, &Zone::None, out),
-                }),
-            )
+            let write = |row: usize, out: &mut Vec<u8>| match array.value(row) {
+                whole if whole % DAY_MS == 0 => moment::date(whole / DAY_MS, out),
+                part => moment::timestamp(part, TimeUnit::Millisecond, &Zone::None, out),
+            };
+            Column::new(44, Rows { write })
         }
         T::Timestamp(unit, zone) => {
             let (unit, zone) =
                 (*unit, Zone::parse(zone.as_deref()).map_err(|e| e.context(format!("column `{name}`")))?);
-            let value = ticks(array);
-            fixed(52, Box::new(move |row, out| moment::timestamp(value(row), unit, &zone, out)))
+            let values = ticks(array);
+            match unit {
+                TimeUnit::Second => Column::new(52, Stamps::<1>::new(values, unit, zone)),
+                TimeUnit::Millisecond => Column::new(52, Stamps::<1_000>::new(values, unit, zone)),
+                TimeUnit::Microsecond => Column::new(52, Stamps::<1_000_000>::new(values, unit, zone)),
+                TimeUnit::Nanosecond => Column::new(52, Stamps::<1_000_000_000>::new(values, unit, zone)),
+            }
         }
-        T::Time32(unit) | T::Time64(unit) => {
-            let (unit, value) = (*unit, ticks(array));
-            fixed(32, Box::new(move |row, out| moment::clock(value(row), unit, out)))
+        T::Time32(unit) => {
+            let (unit, values) = (*unit, ticks_32(array));
+            let write = move |row: usize, out: &mut Vec<u8>| moment::clock(i64::from(values[row]), unit, out);
+            Column::new(SLOT, Rows { write })
         }
-        T::Duration(unit) => {
-            let (unit, value) = (*unit, ticks(array));
-            fixed(36, Box::new(move |row, out| moment::clock(value(row), unit, out)))
+        T::Time64(unit) | T::Duration(unit) => {
+            let (unit, values) = (*unit, ticks(array));
+            Column::new(36, Rows { write: move |row: usize, out: &mut Vec<u8>| moment::clock(values[row], unit, out) })
         }
-        T::Decimal32(p, s) => {
-            let (array, s) = (array.as_primitive::<Decimal32Type>(), *s);
-            fixed(decimal_width(*p, s), Box::new(move |row, out| decimal(i128::from(array.value(row)), s, out)))
-        }
-        T::Decimal64(p, s) => {
-            let (array, s) = (array.as_primitive::<Decimal64Type>(), *s);
-            fixed(decimal_width(*p, s), Box::new(move |row, out| decimal(i128::from(array.value(row)), s, out)))
-        }
-        T::Decimal128(p, s) => {
-            let (array, s) = (array.as_primitive::<Decimal128Type>(), *s);
-            fixed(decimal_width(*p, s), Box::new(move |row, out| decimal(array.value(row), s, out)))
-        }
+        T::Decimal32(p, s) => decimals(array.as_primitive::<Decimal32Type>(), *p, *s),
+        T::Decimal64(p, s) => decimals(array.as_primitive::<Decimal64Type>(), *p, *s),
+        T::Decimal128(p, s) => decimals(array.as_primitive::<Decimal128Type>(), *p, *s),
         T::Decimal256(p, s) => {
             let (array, s) = (array.as_primitive::<Decimal256Type>(), *s);
-            fixed(
-                decimal_width(*p, s),
-                Box::new(move |row, out| {
-                    let value = array.value(row);
-                    let digits = value.to_string();
-                    scaled(digits.trim_start_matches('-').as_bytes(), digits.starts_with('-'), s, out);
-                }),
-            )
+            let write = move |row: usize, out: &mut Vec<u8>| {
+                let digits = array.value(row).to_string();
+                scaled(digits.trim_start_matches('-').as_bytes(), digits.starts_with('-'), s, out);
+            };
+            Column::new(decimal_width(*p, s), Rows { write })
         }
         other => return Err(Error::Schema(format!("column `{name}`: CSV cannot hold {}", dtype_name(other)))),
     })
 }
 
-/// The bytes of all values, those of nulls included.
-trait TextBytes {
-    fn iter_bytes_len(&self) -> usize;
+/// `true` or `false`.
+struct Bools<'a> {
+    values: &'a BooleanBuffer,
 }
 
-impl<O: OffsetSizeTrait> TextBytes for GenericStringArray<O> {
-    fn iter_bytes_len(&self) -> usize {
-        match (self.value_offsets().first(), self.value_offsets().last()) {
-            (Some(first), Some(last)) => last.as_usize() - first.as_usize(),
-            _ => 0,
+impl Fill for Bools<'_> {
+    fn fill(&mut self, first: usize, room: &mut Room<'_>) {
+        for (i, (slot, len)) in room.slots.iter_mut().zip(room.lens.iter_mut()).enumerate() {
+            let value = self.values.value(first + i);
+            slot[..8].copy_from_slice(if value { b"true    " } else { b"false   " });
+            *len = 5 - u8::from(value);
         }
     }
 }
 
-fn text<'a>(bytes: usize, value: impl Fn(usize) -> &'a str + 'a) -> Column<'a> {
-    let write: WriteCell = Box::new(move |row, out| out.extend_from_slice(value(row).as_bytes()));
-    Column { write, width: bytes, text: true }
+/// A column of codes. Where there are no more values than rows, each is written, and quoted, once.
+struct Coded<'a> {
+    keys: Vec<usize>,
+    values: Box<dyn Fill + 'a>,
+    written: Option<Written>,
 }
 
-/// Quotes to be doubled.
-fn quotes_in(array: &dyn Array, quote: u8) -> usize {
-    let count = |text: &str| text.bytes().filter(|b| *b == quote).count();
-    match array.data_type() {
-        DataType::Utf8 => array.as_string::<i32>().iter().flatten().map(count).sum(),
-        DataType::LargeUtf8 => array.as_string::<i64>().iter().flatten().map(count).sum(),
-        DataType::Utf8View => array.as_string_view().iter().flatten().map(count).sum(),
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            quotes_in(dictionary.values().as_ref(), quote).saturating_mul(array.len())
+/// The cells of a dictionary.
+struct Written {
+    slots: Vec<Slot>,
+    lens: Vec<u8>,
+    aside: Vec<u8>,
+}
+
+impl Fill for Coded<'_> {
+    fn fill(&mut self, first: usize, room: &mut Room<'_>) {
+        for i in 0..room.lens.len() {
+            let key = self.keys[first + i];
+            let Some(written) = &self.written else {
+                let one = i..=i;
+                let (slots, lens) = (&mut room.slots[one.clone()], &mut room.lens[one]);
+                self.values.fill(key, &mut Room { slots, lens, aside: room.aside });
+                continue;
+            };
+            let (slot, len) = (&written.slots[key], written.lens[key]);
+            if len == ASIDE {
+                room.put(i, aside_at(slot, &written.aside));
+            } else {
+                (room.slots[i], room.lens[i]) = (*slot, len);
+            }
         }
-        _ => 0,
+    }
+
+    fn text(&self, row: usize) -> &[u8] {
+        self.values.text(self.keys[row])
     }
 }
 
-fn dictionary<'a>(name: &str, array: &'a dyn Array) -> Result<Column<'a>> {
+fn dictionary<'a>(name: &str, array: &'a dyn Array, rules: &'a Rules, lease: &mut Lease) -> Result<Column<'a>> {
     let dictionary = array.as_any_dictionary();
     let values = dictionary.values();
     if values.is_empty() {
-        return Ok(Column { write: Box::new(|_, _| {}), width: 0, text: false });
+        return Ok(Column::new(0, Rows { write: |_, _: &mut Vec<u8>| {} }));
     }
-    let Column { write, text, .. } = column(name, values.as_ref())?;
-    // the longest value, as often as there are rows
-    let mut longest = 0;
-    let mut cell = Vec::new();
-    for i in (0..values.len()).filter(|i| values.is_valid(*i)) {
-        cell.clear();
-        write(i, &mut cell);
-        longest = longest.max(cell.len());
-    }
-    let keys = dictionary.normalized_keys();
-    let width = longest.saturating_mul(array.len());
-    Ok(Column { write: Box::new(move |row, out| write(keys.get(row).copied().unwrap_or(0), out)), width, text })
+    let Column { fill: mut inner, width, text } = column(name, values.as_ref(), rules, lease)?;
+    let each = size_of::<Slot>() + 1 + if width > SLOT { width } else { 0 };
+    let once = values.len() <= array.len();
+    let bytes = if once { values.len().saturating_mul(each) } else { 0 };
+    let keys = array.len().saturating_mul(size_of::<usize>());
+    lease.resize(lease.bytes().saturating_add(bytes).saturating_add(keys))?;
+    let written = once.then(|| {
+        let (mut slots, mut lens) = (vec![Slot::default(); values.len()], vec![0; values.len()]);
+        let mut aside = Vec::new();
+        inner.fill(0, &mut Room { slots: &mut slots, lens: &mut lens, aside: &mut aside });
+        Written { slots, lens, aside }
+    });
+    let fill = Coded { keys: dictionary.normalized_keys(), values: inner, written };
+    Ok(Column { fill: Box::new(fill), width, text })
 }
 
-/// The raw value of a column of moments.
-fn ticks<'a>(array: &'a dyn Array) -> Box<dyn Fn(usize) -> i64 + 'a> {
+/// The raw values of a column of moments.
+fn ticks(array: &dyn Array) -> &[i64] {
     macro_rules! of {
         ($($kind:pat => $type:ty),* $(,)?) => {
             match array.data_type() {
-                $($kind => {
-                    let values = array.as_primitive::<$type>().values();
-                    Box::new(|row| values.get(row).copied().map(i64::from).unwrap_or_default())
-                })*
-                _ => Box::new(|_| 0),
+                $($kind => array.as_primitive::<$type>().values(),)*
+                _ => &[],
             }
         };
     }
-    use DataType::{Duration, Time32, Time64, Timestamp};
+    use DataType::{Duration, Time64, Timestamp};
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     of! {
         Timestamp(Second, _) => TimestampSecondType,
         Timestamp(Millisecond, _) => TimestampMillisecondType,
         Timestamp(Microsecond, _) => TimestampMicrosecondType,
         Timestamp(Nanosecond, _) => TimestampNanosecondType,
-        Time32(Second) => Time32SecondType,
-        Time32(Millisecond) => Time32MillisecondType,
         Time64(Microsecond) => Time64MicrosecondType,
         Time64(Nanosecond) => Time64NanosecondType,
         Duration(Second) => DurationSecondType,
@@ -345,98 +355,63 @@ fn ticks<'a>(array: &'a dyn Array) -> Box<dyn Fn(usize) -> i64 + 'a> {
     }
 }
 
-fn signed<T: ArrowNumericType>(array: &dyn Array) -> Column<'_>
+/// The same of times of four bytes.
+fn ticks_32(array: &dyn Array) -> &[i32] {
+    match array.data_type() {
+        DataType::Time32(TimeUnit::Second) => array.as_primitive::<Time32SecondType>().values(),
+        _ => array.as_primitive::<Time32MillisecondType>().values(),
+    }
+}
+
+fn signed<T: ArrowPrimitiveType>(array: &dyn Array) -> Column<'_>
 where
     T::Native: Into<i64>,
 {
-    let array = array.as_primitive::<T>();
-    let ends = [min(array), max(array)].into_iter().flatten().map(|v| digits(v.into().unsigned_abs()) + 1);
-    let width = ends.max().unwrap_or(0).saturating_mul(array.len());
-    let values = array.values();
-    let write: WriteCell = Box::new(move |row, out| {
-        let value: i64 = values.get(row).copied().map(Into::into).unwrap_or_default();
-        if value < 0 {
-            out.push(b'-');
-        }
-        integer(value.unsigned_abs(), out);
-    });
-    Column { write, width, text: false }
+    Column::values(array.as_primitive::<T>().values(), |value, slot| digits::signed(value.into(), slot))
 }
 
-fn unsigned<T: ArrowNumericType>(array: &dyn Array) -> Column<'_>
+fn unsigned<T: ArrowPrimitiveType>(array: &dyn Array) -> Column<'_>
 where
     T::Native: Into<u64>,
 {
-    let array = array.as_primitive::<T>();
-    let width = max(array).map_or(0, |v| digits(v.into())).saturating_mul(array.len());
-    let values = array.values();
-    let write: WriteCell =
-        Box::new(move |row, out| integer(values.get(row).copied().map(Into::into).unwrap_or_default(), out));
-    Column { write, width, text: false }
-}
-
-fn digits(value: u64) -> usize {
-    value.checked_ilog10().unwrap_or(0) as usize + 1
-}
-
-/// `00` to `99`, one after the other.
-static PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut i = 0u8;
-    while i < 100 {
-        pairs[i as usize] = [b'0' + i / 10, b'0' + i % 10];
-        i += 1;
-    }
-    pairs
-};
-
-/// Decimal digits, two at a time.
-#[expect(clippy::cast_possible_truncation, reason = "what is cast is less than 100")]
-pub(super) fn integer(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    while value >= 100 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
-        value /= 100;
-    }
-    if value >= 10 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
-    } else {
-        at -= 1;
-        digits[at] = b'0' + value as u8;
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// The shortest digits that read back as the same number, by the standard library's `Debug`: `1.0`, `1e16`.
-fn float(value: f64, narrow: impl std::fmt::Debug, out: &mut Vec<u8>) {
-    if value.is_nan() {
-        out.extend_from_slice(b"nan");
-    } else {
-        // a Vec takes everything
-        let _ = write!(out, "{narrow:?}");
-    }
+    Column::values(array.as_primitive::<T>().values(), |value, slot| digits::unsigned(value.into(), slot))
 }
 
 fn decimal_width(precision: u8, scale: i8) -> usize {
     usize::from(precision) + usize::from(scale.unsigned_abs()) + 3
 }
 
-fn decimal(value: i128, scale: i8, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 40];
-    let mut at = digits.len();
-    let mut left = value.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
+/// A column of decimals, most of which have no more digits than fit a word.
+struct Decimals<'a, T> {
+    values: &'a [T],
+    scale: i8,
+}
+
+impl<T: Copy + Into<i128>> Fill for Decimals<'_, T> {
+    #[expect(clippy::cast_possible_truncation, reason = "up to 32")]
+    fn fill(&mut self, first: usize, room: &mut Room<'_>) {
+        let values = self.values.get(first..).unwrap_or_default();
+        let places = u32::try_from(self.scale).ok().filter(|places| (1..=15).contains(places));
+        for (i, value) in values.iter().take(room.lens.len()).enumerate() {
+            let value: i128 = (*value).into();
+            let short = u64::try_from(value.unsigned_abs()).ok().filter(|value| *value < TEN_16);
+            if let (Some(short), Some(places)) = (short, places) {
+                room.lens[i] = digits::fixed::<false>(short, places, value < 0, &mut room.slots[i]) as u8;
+            } else {
+                let mut cell = Vec::new();
+                let digits = value.unsigned_abs().to_string();
+                scaled(digits.as_bytes(), value < 0, self.scale, &mut cell);
+                room.put(i, &cell);
+            }
         }
     }
-    scaled(&digits[at..], value < 0, scale, out);
+}
+
+fn decimals<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, precision: u8, scale: i8) -> Column<'_>
+where
+    T::Native: Into<i128>,
+{
+    Column::new(decimal_width(precision, scale), Decimals { values: array.values(), scale })
 }
 
 /// Digits with the point `scale` places from their end.

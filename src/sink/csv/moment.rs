@@ -1,10 +1,14 @@
 //! Dates, timestamps, times and durations as text: ISO 8601, with a blank between date and time.
+//!
+//! A column of them is written with the text of the last day at hand, and eight digits at once; what is out of the
+//! ordinary (years of more or fewer than four digits, zones with offsets) goes value by value.
 
 use arrow::array::timezone::Tz;
 use arrow::datatypes::TimeUnit;
 use chrono::{DateTime, Offset, TimeZone};
 
-use super::cells::integer;
+use super::digits::{eight_digits, integer};
+use super::slots::{Fill, Room, Slot};
 use crate::error::{Error, Result};
 
 const DAY: i64 = 86_400;
@@ -82,6 +86,135 @@ pub(super) fn timestamp(value: i64, unit: TimeUnit, zone: &Zone, out: &mut Vec<u
             if offset % 60 != 0 {
                 out.push(b':');
                 padded(offset % 60, 2, out);
+            }
+        }
+    }
+}
+
+/// `2024-01-31` of the last day that was asked for.
+#[derive(Debug)]
+struct Day {
+    days: i64,
+    /// Ten bytes, if the year has four digits.
+    text: Option<u128>,
+}
+
+/// Bytes of the text of a [`Day`].
+const DATE: u8 = 10;
+
+impl Day {
+    fn new() -> Self {
+        Self { days: 0, text: day_text(0) }
+    }
+
+    #[inline(always)]
+    fn text(&mut self, days: i64) -> Option<u128> {
+        if days != self.days {
+            (self.days, self.text) = (days, day_text(days));
+        }
+        self.text
+    }
+}
+
+fn day_text(days: i64) -> Option<u128> {
+    let (year, month, day) = civil(days);
+    let year = u64::try_from(year).ok().filter(|year| *year < 10_000)?;
+    let digits = u128::from(eight_digits(year * 10_000 + month * 100 + day));
+    let dash = u128::from(b'-');
+    let (year, month, day) = (digits & 0xffff_ffff, digits >> 32 & 0xffff, digits >> 48);
+    Some(year | dash << 32 | month << 40 | dash << 56 | day << 64)
+}
+
+/// `23:59:59` of a second of the day.
+#[inline(always)]
+fn clock_text(second: u64) -> u64 {
+    // the zeros in the gaps become colons
+    const COLONS: u64 = ((b':' - b'0') as u64) << 16 | ((b':' - b'0') as u64) << 40;
+    eight_digits(second / 3600 * 1_000_000 + second / 60 % 60 * 1_000 + second % 60) + COLONS
+}
+
+/// A column of days.
+pub(super) struct Dates<'a> {
+    values: &'a [i32],
+    day: Day,
+}
+
+impl<'a> Dates<'a> {
+    pub(super) fn new(values: &'a [i32]) -> Self {
+        Self { values, day: Day::new() }
+    }
+}
+
+impl Fill for Dates<'_> {
+    fn fill(&mut self, first: usize, room: &mut Room<'_>) {
+        let values = self.values.get(first..).unwrap_or_default();
+        for (i, value) in values.iter().take(room.lens.len()).enumerate() {
+            let days = i64::from(*value);
+            if let Some(text) = self.day.text(days) {
+                room.slots[i][..16].copy_from_slice(&text.to_le_bytes());
+                room.lens[i] = DATE;
+            } else {
+                let mut cell = Vec::new();
+                date(days, &mut cell);
+                room.put(i, &cell);
+            }
+        }
+    }
+}
+
+/// A column of timestamps, of `PER` ticks a second.
+pub(super) struct Stamps<'a, const PER: i64> {
+    values: &'a [i64],
+    unit: TimeUnit,
+    zone: Zone,
+    day: Day,
+}
+
+impl<'a, const PER: i64> Stamps<'a, PER> {
+    /// Of a fraction.
+    #[expect(clippy::cast_possible_truncation, reason = "up to 9")]
+    const DIGITS: u8 = PER.ilog10() as u8;
+
+    pub(super) fn new(values: &'a [i64], unit: TimeUnit, zone: Zone) -> Self {
+        Self { values, unit, zone, day: Day::new() }
+    }
+
+    /// The length of the text, unless it is out of the ordinary.
+    #[inline(always)]
+    fn write(&mut self, value: i64, slot: &mut Slot) -> Option<u8> {
+        let (seconds, fraction) = (value.div_euclid(PER), value.rem_euclid(PER).unsigned_abs());
+        let text = self.day.text(seconds.div_euclid(DAY))?;
+        slot[..16].copy_from_slice(&(text | u128::from(b' ') << (8 * u32::from(DATE))).to_le_bytes());
+        slot[11..19].copy_from_slice(&clock_text(seconds.rem_euclid(DAY).unsigned_abs()).to_le_bytes());
+        let mut end = 19u8;
+        if fraction != 0 {
+            slot[19] = b'.';
+            // the unit's digits are the first of nine
+            let nine = fraction * (1_000_000_000 / PER.unsigned_abs());
+            slot[20..28].copy_from_slice(&eight_digits(nine / 10).to_le_bytes());
+            slot[28] = b'0' + (nine % 10) as u8;
+            end = 20 + Self::DIGITS;
+        }
+        if matches!(self.zone, Zone::Utc) {
+            slot[usize::from(end)] = b'Z';
+            end += 1;
+        }
+        Some(end)
+    }
+}
+
+impl<const PER: i64> Fill for Stamps<'_, PER> {
+    fn fill(&mut self, first: usize, room: &mut Room<'_>) {
+        let values = self.values.get(first..).unwrap_or_default();
+        let plain = !matches!(self.zone, Zone::Other(_));
+        let mut cell = Vec::new();
+        for (i, value) in values.iter().take(room.lens.len()).enumerate() {
+            if let Some(end) = plain.then(|| self.write(*value, &mut room.slots[i])).flatten() {
+                room.lens[i] = end;
+            } else {
+                cell.clear();
+                timestamp(*value, self.unit, &self.zone, &mut cell);
+                room.put(i, &cell);
             }
         }
     }
@@ -173,6 +306,45 @@ mod tests {
             }
         }
         assert!(Zone::parse(Some("Mars/Olympus")).is_err());
+    }
+
+    #[test]
+    fn columns_are_as_their_values() {
+        let cells = |column: &mut dyn Fill, rows: usize| {
+            let (mut slots, mut lens, mut aside) = (vec![Slot::default(); rows], vec![0; rows], Vec::new());
+            let mut room = Room { slots: &mut slots, lens: &mut lens, aside: &mut aside };
+            column.fill(0, &mut room);
+            let text = |i| String::from_utf8(room.cell(i).expect("a cell").to_vec()).expect("ASCII");
+            (0..rows).map(text).collect::<Vec<_>>()
+        };
+        let days: Vec<i32> = (-800_000..3_000_000).step_by(1_009).chain([i32::MIN, -1, 0, 0, 1, i32::MAX]).collect();
+        let want: Vec<_> = days.iter().map(|d| text(|o| date(i64::from(*d), o))).collect();
+        assert_eq!(cells(&mut Dates::new(&days), days.len()), want);
+        let mut seed = 3u64;
+        let mut values =
+            vec![i64::MIN, i64::MAX, 0, -1, 1, 999, 1_000, 86_399_999_999, 86_400_000_000, -62_167_219_200];
+        for i in 0..20_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            values.push(seed.cast_signed() >> (i % 60));
+            values.push((seed % 4_000_000_000).cast_signed() * [1, 1_000, 1_000_000, 1_000_000_000][i % 4]);
+        }
+        let zone = |name| Zone::parse(name).expect("a zone");
+        for name in [None, Some("UTC"), Some("Europe/Berlin")] {
+            for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
+                let want: Vec<_> = values.iter().map(|v| text(|o| timestamp(*v, unit, &zone(name), o))).collect();
+                let found = match unit {
+                    TimeUnit::Second => cells(&mut Stamps::<1>::new(&values, unit, zone(name)), values.len()),
+                    TimeUnit::Millisecond => cells(&mut Stamps::<1_000>::new(&values, unit, zone(name)), values.len()),
+                    TimeUnit::Microsecond => {
+                        cells(&mut Stamps::<1_000_000>::new(&values, unit, zone(name)), values.len())
+                    }
+                    TimeUnit::Nanosecond => {
+                        cells(&mut Stamps::<1_000_000_000>::new(&values, unit, zone(name)), values.len())
+                    }
+                };
+                assert_eq!(found, want, "{unit:?} {name:?}");
+            }
+        }
     }
 
     #[test]

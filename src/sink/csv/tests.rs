@@ -20,8 +20,8 @@ fn write(path: &Path, batches: &[RecordBatch], options: &CsvSinkOptions) -> Resu
     for batch in batches {
         let lease = context.memory.holder("test", None).lease(batch::bytes_held(batch))?;
         let lines = sink.prepare(Held { batch: batch.clone(), first: Ordinal::default(), lease }, &context)?;
-        assert!(lines.bytes.len() <= lines.lease.bytes(), "{} > {}", lines.bytes.len(), lines.lease.bytes());
-        assert!(lines.bytes.capacity() <= lines.lease.bytes(), "the bound was too low");
+        let bytes: usize = lines.blocks.iter().map(Vec::capacity).sum();
+        assert!(bytes <= lines.lease.bytes(), "{bytes} > {}", lines.lease.bytes());
         sink.absorb(lines, &context)?;
     }
     let written = sink.finish(&context)?;
@@ -103,6 +103,93 @@ fn text_is_quoted_where_it_must_be() {
     for array in arrays {
         assert_eq!(text_of(&[one(array)], &CsvSinkOptions::default()).expect("written"), want);
     }
+}
+
+/// How a text is written, a character at a time.
+fn quoted(text: Option<&str>, null: &str) -> String {
+    match text {
+        None => null.to_owned(),
+        Some(text) if text.is_empty() || text == null || text.contains([',', '"', '\n', '\r', '\0']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
+        Some(text) => text.to_owned(),
+    }
+}
+
+#[test]
+fn texts_of_every_length_are_written_alike_in_every_array() {
+    let mut texts = Vec::new();
+    for len in 0..70usize {
+        let plain: String = "abcdefghij\tü".chars().cycle().take(len).collect();
+        texts.push(Some(plain.clone()));
+        for (i, special) in [",", "\"", "\n", "\r", "\0", "\"\"", "\u{1}", "\u{1f}"].into_iter().enumerate() {
+            for at in [0, len / 2, len] {
+                let split = plain.char_indices().map(|(at, _)| at).chain([plain.len()]).nth(at).unwrap_or(plain.len());
+                texts.push(Some(format!("{}{special}{}", &plain[..split], &plain[split..])));
+            }
+            texts.push((i % 2 == 0).then(|| plain.repeat(1 + i * 100)));
+        }
+        texts.push(None);
+    }
+    let keys = Int16Array::from_iter_values((0..texts.len()).map(|i| i16::try_from(i).expect("small")));
+    let dictionary = DictionaryArray::new(keys, Arc::new(StringArray::from(texts.clone())));
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(texts.clone())),
+        Arc::new(LargeStringArray::from(texts.clone())),
+        Arc::new(texts.iter().map(Option::as_deref).collect::<StringViewArray>()),
+        Arc::new(dictionary.slice(0, 9)),
+        Arc::new(dictionary),
+    ];
+    let numbers = |rows: usize| Arc::new(Int64Array::from_iter_values((0i64..).take(rows)));
+    let long = "no value ".repeat(9);
+    for null in ["", "NA", "abcdefghij", &long] {
+        let options = CsvSinkOptions { null_value: null.into(), header: false, ..CsvSinkOptions::default() };
+        for array in &arrays {
+            let columns = [("x", array.clone()), ("n", numbers(array.len())), ("y", array.clone())];
+            let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true))).expect("columns");
+            let line = |(i, text): (usize, &Option<String>)| {
+                let text = quoted(text.as_deref(), null);
+                format!("{text},{i},{text}\n")
+            };
+            let want: String = texts.iter().take(array.len()).enumerate().map(line).collect();
+            assert_eq!(text_of(&[batch], &options).expect("written"), want);
+        }
+    }
+}
+
+#[test]
+fn only_the_values_in_use_of_a_dictionary_count() {
+    let options = CsvSinkOptions { quote_char: None, ..CsvSinkOptions::default() };
+    let values = StringArray::from(vec!["a", "b,", "c"]);
+    let dictionary = |keys: Vec<Option<i8>>| DictionaryArray::new(Int8Array::from(keys), Arc::new(values.clone()));
+    for rows in [1, 2, 5] {
+        let used = dictionary([Some(0), Some(2), None].into_iter().cycle().take(rows).collect());
+        let want: String = ["a\n", "c\n", "\n"].into_iter().cycle().take(rows).collect();
+        assert_eq!(text_of(&[one(used)], &options).expect("written"), format!("x\n{want}"));
+        let bad = dictionary([Some(1)].into_iter().cycle().take(rows).collect());
+        let e = text_of(&[one(bad)], &options).expect_err("ambiguous");
+        assert!(e.to_string().contains("`b,` must be quoted"), "{e}");
+    }
+    let stamps = TimestampNanosecondArray::from(vec![5, 6]).with_timezone("Europe/Berlin");
+    let stamps = DictionaryArray::new(Int8Array::from(vec![Some(1), None, Some(0)]), Arc::new(stamps));
+    let want = ["1970-01-01 01:00:00.000000006+01:00", "", "1970-01-01 01:00:00.000000005+01:00"];
+    assert_eq!(lines_of(stamps.slice(0, 1)), want[..1]);
+    assert_eq!(lines_of(stamps), want);
+}
+
+#[test]
+fn lines_go_on_from_block_to_block() {
+    let texts: Vec<String> =
+        (0..3_000usize).map(|i| "x".repeat(([3, 40, 500, 100_000, 1][i % 5] / (1 + i % 7)).max(1))).collect();
+    let floats: Float64Array = (0..3_000).map(|i| (i % 3 > 0).then_some(f64::from(i) / 8.0)).collect();
+    let batch = RecordBatch::try_from_iter([
+        ("t", Arc::new(StringArray::from(texts.clone())) as ArrayRef),
+        ("f", Arc::new(floats.clone())),
+    ]);
+    let text = text_of(&[batch.expect("two columns")], &CsvSinkOptions::default()).expect("written");
+    let float = |f: Option<f64>| f.map(|f| format!("{f:?}")).unwrap_or_default();
+    let lines: Vec<String> = texts.iter().zip(&floats).map(|(t, f)| format!("{t},{}", float(f))).collect();
+    assert!(text.lines().skip(1).eq(lines));
 }
 
 #[test]
