@@ -76,6 +76,9 @@ impl Batches {
             }
             self.at = block.end;
             let all = self.splitter.rows();
+            if self.found.is_none() {
+                self.run.counters.rows_in.fetch_add(all as u64, Relaxed);
+            }
             let taken = if self.found.is_some() { taken } else { self.admit(from)? };
             used += taken;
             if rows == 0 {
@@ -264,12 +267,11 @@ impl Batches {
                 column.finish().map_err(|e| e.context(format_args!("column `{}`", field.name())))
             });
         let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
-        let mut records = rows as u64;
         let mut kept = None;
         if let Some(found) = &mut self.found {
             found.make_nulls(&mut arrays, &self.run.columns, rows)?;
             kept = found.kept(rows);
-            records = found.hand_over(&self.context);
+            self.run.counters.rows_in.fetch_add(found.hand_over(&self.context), Relaxed);
         }
         let mut batch = with_columns(schema, arrays, rows)?;
         if let Some(kept) = kept {
@@ -280,7 +282,6 @@ impl Batches {
         let first = Ordinal { piece: 0, row: self.row };
         self.row = self.row.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
         let counters = &self.run.counters;
-        counters.rows_in.fetch_add(records, Relaxed);
         counters.rows_out.fetch_add(batch.num_rows() as u64, Relaxed);
         counters.bytes_out.fetch_add(bytes as u64, Relaxed);
         Ok(Held { batch, first, lease })
