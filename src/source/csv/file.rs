@@ -174,7 +174,7 @@ impl Unread {
         }
     }
 
-    /// A cutter over the text, decompressed and decoded, that begins at `from` if the input can be read from there;
+    /// A cutter over the text, decompressed (by `crew` threads, where one can) and decoded, that begins at `from` if the input can be read from there;
     /// and the encoding that its first bytes tell.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl Unread {
         encoding: Encoding,
         dialect: &CsvDialect,
         from: u64,
-        room: &Room,
+        (room, crew): (&Room, usize),
     ) -> Result<(Cutter, Encoding)> {
         let (mut text, live, encoding, plain): (Box<dyn Read + Send>, _, _, _) = match self {
             Unread::Seekable(at) => {
@@ -196,7 +196,7 @@ impl Unread {
                     let offset = if encoding == Encoding::Utf8 { from } else { 0 };
                     (Box::new(FromOffset { at, offset }), false, encoding, true)
                 } else {
-                    let text = inflated(name, compression, Box::new(FromOffset { at, offset: 0 }), room)?;
+                    let text = inflated(name, compression, Box::new(FromOffset { at, offset: 0 }), (room, crew))?;
                     let (text, encoding) = encoding_of(name, encoding, text)?;
                     (text, false, encoding, false)
                 }
@@ -204,7 +204,7 @@ impl Unread {
             Unread::Live(mut reader) => {
                 let head = head_of(&mut *reader).map_err(|e| own(name, e))?;
                 let compression = Compression::of_magic(&head);
-                let text = inflated(name, compression, Box::new(Cursor::new(head).chain(reader)), room)?;
+                let text = inflated(name, compression, Box::new(Cursor::new(head).chain(reader)), (room, 1))?;
                 let (text, encoding) = encoding_of(name, encoding, text)?;
                 (text, true, encoding, compression.is_none())
             }
@@ -222,10 +222,10 @@ fn inflated(
     name: &str,
     compression: Option<Compression>,
     reader: Box<dyn Read + Send>,
-    room: &Room,
+    (room, crew): (&Room, usize),
 ) -> Result<Box<dyn Read + Send>> {
     match compression {
-        Some(compression) => inflate(name, compression, reader, room),
+        Some(compression) => inflate(name, compression, reader, room, crew),
         None => Ok(reader),
     }
 }
@@ -257,11 +257,17 @@ impl Feed {
         matches!(self, Feed::Open(_))
     }
 
-    /// The cutter, and whether it was made just now.
+    /// The cutter, and whether it was made just now; `crew` threads may inflate for it.
     ///
     /// # Errors
     /// The input's.
-    pub(super) fn open(&mut self, file: &File, from: Option<&Place>, holder: &Holder) -> Result<(&mut Cutter, bool)> {
+    pub(super) fn open(
+        &mut self,
+        file: &File,
+        from: Option<&Place>,
+        holder: &Holder,
+        crew: usize,
+    ) -> Result<(&mut Cutter, bool)> {
         let mut fresh = false;
         if matches!(self, Feed::Closed(_))
             && let Feed::Closed(unread) = std::mem::replace(self, Feed::Gone)
@@ -269,7 +275,7 @@ impl Feed {
             let room = Room::default();
             room.bind(holder)?;
             let offset = from.map_or(0, |p| p.start);
-            let (cutter, encoding) = unread.open(&file.name, file.encoding, &file.dialect, offset, &room)?;
+            let (cutter, encoding) = unread.open(&file.name, file.encoding, &file.dialect, offset, (&room, crew))?;
             let _ = file.written.set(encoding);
             *self = Feed::Open(cutter);
             fresh = true;

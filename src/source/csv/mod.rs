@@ -154,7 +154,7 @@ fn describe(input: Input, options: &CsvOptions, piece_bytes: Option<usize>) -> R
                     "{name}: \"auto\" with a schema reads an input that can be read once only; pass delimiter= and has_header="
                 )));
             }
-            let mut cutter = Unread::of(&input)?.open(&name, encoding, &dialect, 0, &Room::default())?.0;
+            let mut cutter = Unread::of(&input)?.open(&name, encoding, &dialect, 0, (&Room::default(), 1))?.0;
             cutter.prologue(options.skip_rows, None)?;
             guesses.make(&mut cutter, &name, options, &mut dialect, &writing)?;
         }
@@ -284,7 +284,7 @@ fn look(
         )));
     }
     let room = Room::default();
-    let (mut cutter, written) = Unread::of(input)?.open(name, encoding, dialect, 0, &room)?;
+    let (mut cutter, written) = Unread::of(input)?.open(name, encoding, dialect, 0, (&room, 1))?;
     cutter.prologue(options.skip_rows, None)?;
     guesses.make(&mut cutter, name, options, dialect, writing)?;
     let (dialect, has_header) = (&*dialect, guesses.has_header);

@@ -28,6 +28,9 @@ const INDEX: usize = 128 << 10;
 /// Bytes that the fields of a record may take which turns out not to be one of the block.
 const BESIDE: usize = 2 << 10;
 
+/// Most threads that inflate at once.
+const MOST_INFLATE: usize = 8;
+
 /// A run.
 pub(super) struct Run {
     pub(super) file: Arc<File>,
@@ -107,19 +110,21 @@ impl Run {
             cut.lease = Some(self.holder.lease(cut.bytes.len())?);
             return Ok(Some(cut));
         }
-        let cutter = self.opened(cuts)?;
+        let cutter = self.opened(cuts, context)?;
         let most = context.options.bytes_in_force();
         let target = self.file.piece_bytes.unwrap_or_else(|| Cutter::target(cutter.offset()).min(most));
         cutter.cut(target, Some(&self.holder))
     }
 
     /// The cutter, behind the header.
-    fn opened<'a>(&self, cuts: &'a mut Cuts) -> Result<&'a mut Cutter> {
+    fn opened<'a>(&self, cuts: &'a mut Cuts, context: &Context) -> Result<&'a mut Cutter> {
         let file = &self.file;
+        // Without a thread of its own a run has none to inflate with.
+        let crew = if context.options.prefetch == Some(0) { 1 } else { context.options.threads.min(MOST_INFLATE) };
         if !cuts.feed.is_open() {
             self.counters.files.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
-        let (cutter, fresh) = cuts.feed.open(file, cuts.from.as_ref(), &self.holder)?;
+        let (cutter, fresh) = cuts.feed.open(file, cuts.from.as_ref(), &self.holder, crew)?;
         if fresh {
             if let Some(from) = cuts.from {
                 cutter.go_to(from.start, from.line, file.is_as_it_stands()?)?;

@@ -94,10 +94,20 @@ impl<M: Member> Read for Members<M> {
 }
 
 impl<M: Member> Members<M> {
-    /// Goes on behind a member: zeros pad, another member follows, or nothing.
+    /// What follows a member that somebody else read.
+    pub(super) fn behind(name: &str, input: Input) -> io::Result<Self> {
+        let mut members = Self { name: name.to_owned(), member: None };
+        members.follow(input)?;
+        Ok(members)
+    }
+
+    /// Goes on behind a member.
     fn next_member(&mut self) -> io::Result<()> {
-        let Some(member) = self.member.take() else { return Ok(()) };
-        let mut input = member.end();
+        self.member.take().map_or(Ok(()), |member| self.follow(member.end()))
+    }
+
+    /// Zeros pad, another member follows, or nothing.
+    fn follow(&mut self, mut input: Input) -> io::Result<()> {
         loop {
             let head = input.fill_buf()?;
             match head.iter().position(|b| *b != 0 || !M::PADDED) {

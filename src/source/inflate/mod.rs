@@ -2,6 +2,7 @@
 //!
 //! | file | |
 //! |---|---|
+//! | `bgzf` | gzip of many small members, inflated by all cores |
 //! | `members` | gzip and bzip2: members, each with a decoder of its own |
 //! | `zstandard` | zstd frames |
 //! | `xz` | xz streams, by liblzma |
@@ -12,6 +13,7 @@
 //! frame or an xz stream may ask for a window of any size. Nothing depends on how large the text gets, so a bomb is
 //! only a long text.
 
+mod bgzf;
 mod lz4;
 mod members;
 mod xz;
@@ -88,7 +90,7 @@ impl Room {
 }
 
 /// The text that `reader`, called `name` in errors, holds compressed. Errors of this crate travel inside the
-/// reader's [`io::Error`]s.
+/// reader's [`io::Error`]s. Where the format allows it, `crew` threads inflate at once, which needs more of it to be read.
 ///
 /// # Errors
 /// [`Error::MemoryLimit`].
@@ -97,11 +99,15 @@ pub fn inflate(
     compression: Compression,
     reader: Box<dyn Read + Send>,
     room: &Room,
+    crew: usize,
 ) -> Result<Box<dyn Read + Send>> {
     let input = BufReader::with_capacity(INPUT, reader);
     room.hold(STATE)?;
     Ok(match compression {
-        Compression::Gzip => Box::new(members::gzip(name, input)),
+        Compression::Gzip => match bgzf::Bgzf::open(name, input, room, crew) {
+            Ok(ours) => Box::new(ours),
+            Err(input) => Box::new(members::gzip(name, input)),
+        },
         Compression::Zstd => Box::new(zstandard::Zstd::new(name, input, room)?),
         Compression::Bzip2 => Box::new(members::bzip2(name, input, room)?),
         Compression::Xz => Box::new(xz::Xz::new(name, input, room)?),
@@ -159,7 +165,7 @@ mod tests {
 
     fn all(bytes: Vec<u8>) -> Result<Vec<u8>> {
         let compression = Compression::of_magic(&bytes).expect("compressed");
-        let mut reader = inflate("a.csv.gz", compression, Box::new(Cursor::new(bytes)), &Room::default())?;
+        let mut reader = inflate("a.csv.gz", compression, Box::new(Cursor::new(bytes)), &Room::default(), 1)?;
         let mut out = Vec::new();
         reader.read_to_end(&mut out).map_err(|e| e.downcast::<Error>().expect("ours"))?;
         Ok(out)
@@ -213,7 +219,7 @@ mod tests {
             let pool = MemoryPool::new(Some(13 << 20));
             let room = Room::default();
             room.bind(&pool.holder("csv", None)).expect("nothing yet");
-            let mut reader = inflate("a", compression, Box::new(Cursor::new(bytes)), &room).expect("room");
+            let mut reader = inflate("a", compression, Box::new(Cursor::new(bytes)), &room, 1).expect("room");
             assert_eq!(io::copy(&mut reader, &mut io::sink()).expect("bounded"), 16 << 20);
             drop((reader, room));
             assert_eq!(pool.held(), 0);
@@ -228,7 +234,7 @@ mod tests {
         // Magic, no content size, a window of 2^(10 + 13) bytes.
         let forged = |log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1, 0, 0].to_vec();
         let read = |bytes: Vec<u8>, room: &Room| {
-            let mut reader = inflate("a.zst", Compression::Zstd, Box::new(Cursor::new(bytes)), room)?;
+            let mut reader = inflate("a.zst", Compression::Zstd, Box::new(Cursor::new(bytes)), room, 1)?;
             reader.read(&mut [0; 9]).map_err(|e| e.downcast::<Error>().expect("ours"))
         };
         assert!(matches!(read(forged(23), &room), Err(Error::MemoryLimit(_))));
@@ -245,7 +251,7 @@ mod tests {
         let mut out = liblzma::write::XzEncoder::new_stream(Vec::new(), stream.expect("an encoder"));
         out.write_all(b"text").expect("memory");
         let bytes = out.finish().expect("memory");
-        let mut reader = inflate("a.xz", Compression::Xz, Box::new(Cursor::new(bytes)), &room).expect("room");
+        let mut reader = inflate("a.xz", Compression::Xz, Box::new(Cursor::new(bytes)), &room, 1).expect("room");
         let e = reader.read(&mut [0; 9]).expect_err("64 MiB").downcast::<Error>().expect("ours");
         assert!(matches!(e, Error::MemoryLimit(_)), "{e}");
     }
