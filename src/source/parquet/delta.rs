@@ -44,24 +44,38 @@ pub fn room(encoding: Encoding, values: &[u8], most: usize) -> Result<usize, Str
 }
 
 /// The head of numbers in `DELTA_BINARY_PACKED`.
-struct Head {
+pub struct Head {
     /// Numbers of a block.
     block: usize,
     /// Miniblocks of a block.
-    parts: usize,
-    count: usize,
-    first: i64,
+    pub parts: usize,
+    /// Numbers in all.
+    pub count: usize,
+    /// The first of them.
+    pub first: i64,
 }
 
 impl Head {
-    fn read(fields: &mut Fields<'_>, most: usize) -> Result<Self, String> {
+    /// The head of no numbers at all.
+    pub const NONE: Self = Self { block: 0, parts: 1, count: 0, first: 0 };
+
+    /// Numbers of a miniblock, a multiple of 32.
+    pub fn part(&self) -> usize {
+        self.block / self.parts
+    }
+
+    /// The head that comes next, of at most `most` numbers.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn read(fields: &mut Fields<'_>, most: usize) -> Result<Self, String> {
         let mut number = || fields.unsigned().and_then(|n| usize::try_from(n).ok()).ok_or_else(ends);
         let (block, parts, count) = (number()?, number()?, number()?);
         let first = fields.signed().ok_or_else(ends)?;
         if count > most {
             return Err(format!("{count} values announced in a page of {most}"));
         }
-        if parts == 0 || block % 128 != 0 || block % parts != 0 || (block / parts) % 32 != 0 {
+        if block == 0 || parts == 0 || block % 128 != 0 || block % parts != 0 || (block / parts) % 32 != 0 {
             return Err(format!("blocks of {block} values in {parts} parts announced"));
         }
         Ok(Self { block, parts, count, first })
@@ -81,7 +95,7 @@ impl Head {
         let mut value = self.first;
         let mut sum = length(value)?;
         let mut left = self.count - 1;
-        let part = self.block / self.parts;
+        let part = self.part();
         while left > 0 {
             let least = fields.signed().ok_or_else(ends)?;
             let widths = fields.bytes(self.parts).ok_or_else(ends)?;
@@ -166,7 +180,9 @@ mod tests {
         for encoding in all {
             assert!(room(encoding, &head(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), 100).is_err());
             assert!(room(encoding, &head(&[101]), 100).is_err());
-            assert!(room(encoding, &[0x80, 1, 0, 1, 0], 100).is_err());
+            for sizes in [&[0x80, 1, 0][..], &[0x80, 1, 5], &[0x80, 1, 8], &[0x90, 1, 4], &[0, 4]] {
+                assert!(room(encoding, &[sizes, &[1, 0]].concat(), 100).is_err(), "{sizes:?}");
+            }
             assert!(room(encoding, &[0x80], 100).is_err());
             assert_eq!(room(encoding, &[], 100), Ok(0));
         }
