@@ -44,6 +44,7 @@ use self::boolean::Booleans;
 use self::column::Flat;
 pub use self::dictionary::dictionary;
 use self::fixed::Fixed;
+pub use self::hybrid::{Hybrid, Run};
 use self::pages::Parts;
 pub use self::selection::Selection;
 use self::text::Text;
