@@ -16,6 +16,7 @@ use super::guard::guarded;
 use super::layout::Column;
 use super::pages::{Chunk, Pages};
 use super::rows::Rows;
+use crate::context::Counters;
 use crate::error::{Error, Result};
 use crate::memory::Holder;
 use crate::source::read_at::ReadAt;
@@ -42,6 +43,8 @@ pub struct Opening {
     pub desk: Arc<Desk>,
     /// The predicates, which look at the first of the columns.
     pub filter: Option<Arc<RowFilter>>,
+    /// What the run counts.
+    pub counters: Arc<Counters>,
 }
 
 impl Opening {
