@@ -51,7 +51,8 @@ pub fn file(bytes: &[u8]) -> Outcome {
 pub fn pages(bytes: &[u8]) -> Outcome {
     let (head, body) = bytes.split_at(bytes.len().min(2));
     let of = |at: usize| head.get(at).copied().unwrap_or(0);
-    file(&around(body, of(0), i64::from(of(1))))
+    let (choice, rows) = (usize::from(of(0)), i64::from(of(1)));
+    file(&around(body, TYPES[choice % 8], CODECS[choice / 8 % 4], [rows, rows]))
 }
 
 /// Panics of ours are counted. The hook stands in front of the one that keeps silent about the crate's.
@@ -124,17 +125,18 @@ const TYPES: [&str; 8] = [
 const CODECS: [Compression; 4] =
     [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::LZ4_RAW, Compression::LZ4];
 
-/// A Parquet file whose one column chunk is `body`.
-fn around(body: &[u8], choice: u8, rows: i64) -> Vec<u8> {
-    let text = TYPES[usize::from(choice % 8)];
-    let codec = CODECS[usize::from(choice / 8 % 4)];
+/// A Parquet file whose one column chunk is `body`: so many rows, and so many values.
+///
+/// # Panics
+/// For a message type that is none.
+pub fn around(body: &[u8], text: &str, codec: Compression, [rows, values]: [i64; 2]) -> Vec<u8> {
     let root = Arc::new(parse_message_type(text).expect("a schema"));
     let schema = Arc::new(SchemaDescriptor::new(root));
     let stored = i64::try_from(body.len()).expect("a short file");
     let column = ColumnChunkMetaData::builder(schema.column(0))
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE])
         .set_compression(codec)
-        .set_num_values(rows)
+        .set_num_values(values)
         .set_total_compressed_size(stored)
         .set_total_uncompressed_size(stored.max(1 << 16))
         .set_data_page_offset(4)

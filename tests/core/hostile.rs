@@ -104,6 +104,8 @@ fn damaged(seed: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 #[test]
 fn hostile_bytes_give_rows_or_errors_within_the_budget() {
     damaged_seeds();
+    pages_of_values_that_share_what_they_begin_with();
+    runs_of_levels_and_values_that_take_no_bytes();
     values_that_share_what_they_begin_with();
 }
 
@@ -232,7 +234,114 @@ fn values_that_share_what_they_begin_with() {
     writer.close().expect("a footer");
     let [whole, _] = reading::file(&bytes);
     let e = whole.expect_err("64 MiB");
-    assert!(e.starts_with("x.parquet: row group 0: column `text`: parquet pages needs 6"), "{e}");
+    assert!(e.starts_with("x.parquet: row group 0: column `text`: parquet pages needs 12"), "{e}");
+}
+
+/// Reads a small file that stands for more than there is room for: told in time, and nothing is allocated for it.
+fn beyond_the_budget(name: &str, bytes: &[u8]) {
+    let before = alloc::peak();
+    for outcome in reading::file(bytes) {
+        let e = outcome.expect_err(name);
+        assert!(e.starts_with("x.parquet: row group 0: column `a`: parquet pages needs "), "{name}: {e}");
+    }
+    assert!(alloc::peak() <= before.max(reading::LIMIT + BESIDE), "{name}: {}", alloc::peak());
+}
+
+/// Each page alone has room, those of a window do not.
+fn pages_of_values_that_share_what_they_begin_with() {
+    let rows = StringArray::from_iter_values((0..32).map(|_| "x".repeat(1 << 14)));
+    let rows = RecordBatch::try_from_iter([("a", Arc::new(rows) as ArrayRef)]).expect("one column");
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("a writer");
+    writer.write(&rows).expect("rows");
+    let (start, len) = writer.close().expect("a footer").row_group(0).column(0).byte_range();
+    let page = &bytes[usize::try_from(start).expect("small")..][..usize::try_from(len).expect("small")];
+    let text = "message m { required binary a (UTF8); }";
+    let of = |pages: usize| {
+        let rows = 32 * i64::try_from(pages).expect("few");
+        reading::around(&page.repeat(pages), text, Compression::UNCOMPRESSED, [rows, rows])
+    };
+    let few = reading::file(&of(1));
+    assert!(few.iter().all(|rows| *rows == Ok(32)), "{few:?}");
+    beyond_the_budget("60 pages", &of(60));
+}
+
+/// A number as the compact protocol writes it, with a sign.
+fn zigzag(n: i64) -> Vec<u8> {
+    varint((n << 1 ^ n >> 63).cast_unsigned())
+}
+
+fn varint(mut n: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while n >= 0x80 {
+        out.push(n.to_le_bytes()[0] | 0x80);
+        n >>= 7;
+    }
+    out.push(n.to_le_bytes()[0]);
+    out
+}
+
+/// A page of kind `kind` whose own struct is field `field` with `numbers`.
+fn page(kind: i64, field: u8, numbers: &[i64], body: &[u8]) -> Vec<u8> {
+    let size = i64::try_from(body.len()).expect("small");
+    let number = |n: &i64| [vec![0x15], zigzag(*n)].concat();
+    let sizes: Vec<u8> = [kind, size, size].iter().flat_map(number).collect();
+    let inner: Vec<u8> = numbers.iter().flat_map(number).collect();
+    [&sizes[..], &[(field - 3) << 4 | 0x0c], &inner, &[0, 0], body].concat()
+}
+
+/// A dictionary of one value, and a page of `values` values that all are this one: runs of levels, and a run of indices. Where
+/// values repeat, in `rows` rows, the first row has all but one of each other.
+fn one_value(dictionary: &[u8], [rows, values]: [i64; 2], repetition: bool, definition: Option<u8>) -> Vec<u8> {
+    let run = |n: i64, value: u8| [varint(n.cast_unsigned() << 1), vec![value]].concat();
+    let levels = |runs: Vec<u8>| [&u32::try_from(runs.len()).expect("short").to_le_bytes()[..], &runs].concat();
+    let mut body = Vec::new();
+    if repetition {
+        body.extend(levels([run(1, 0), run(values - rows, 1), run(rows - 1, 0)].concat()));
+    }
+    if let Some(level) = definition {
+        body.extend(levels(run(values, level)));
+    }
+    body.extend([vec![1], run(values, 0)].concat());
+    [page(2, 7, &[1, 0], dictionary), page(0, 5, &[values, 8, 3, 3], &body)].concat()
+}
+
+/// Ten bytes of levels stand for a row of 2³¹ values, and a run of indices for as many values of any length.
+fn runs_of_levels_and_values_that_take_no_bytes() {
+    let numbers = "message m { optional group a (LIST) { repeated group list { optional int32 element; } } }";
+    let texts = "message m { optional group a (LIST) { repeated group list { optional binary element (UTF8); } } }";
+    let around = |body: &[u8], text: &str, counts| {
+        let bytes = reading::around(body, text, Compression::UNCOMPRESSED, counts);
+        assert!(bytes.len() < 2 << 20, "a small file");
+        bytes
+    };
+    let int = 7_i32.to_le_bytes();
+    let list = |counts| around(&one_value(&int, counts, true, Some(3)), numbers, counts);
+    assert!(reading::file(&list([1, 100_000])).iter().all(|rows| *rows == Ok(1)));
+    assert!(reading::file(&list([500, 100_000])).iter().all(|rows| *rows == Ok(500)));
+    let most = i64::from(i32::MAX);
+    for counts in [[1_000, 1_000_000], [1_000, 50_000_000], [100_000_000, 200_000_000], [most / 2, most]] {
+        beyond_the_budget(&format!("{counts:?} numbers"), &list(counts));
+    }
+    let [whole, _] = reading::file(&list([1, most]));
+    assert!(whole.is_err_and(|e| e.contains("limit is 4 MiB")), "what the footer says of a row is enough to know");
+    let long = [&(1_u32 << 16).to_le_bytes()[..], &vec![b'x'; 1 << 16]].concat();
+    let list = |counts| around(&one_value(&long, counts, true, Some(3)), texts, counts);
+    assert!(reading::file(&list([1, 4])).iter().all(|rows| *rows == Ok(1)));
+    beyond_the_budget("text", &list([1, 800]));
+    // values of a fixed length, whose window the crate makes room for before it looks at any
+    let fixed = "message m { required fixed_len_byte_array(1048576) a; }";
+    let file = |rows| around(&one_value(&vec![b'x'; 1 << 20], [rows, rows], false, None), fixed, [rows, rows]);
+    assert!(reading::file(&file(1)).iter().all(|rows| *rows == Ok(1)));
+    beyond_the_budget("fixed", &file(900));
+    let fixed = "message m { optional fixed_len_byte_array(2147483647) a; }";
+    let nulls = page(0, 5, &[100, 0, 3, 3], &[&[3, 0, 0, 0][..], &varint(200), &[0]].concat());
+    beyond_the_budget("nulls", &around(&nulls, fixed, [100, 100]));
 }
 
 /// Column chunks of `file`, as `reading::pages` takes them: type, codec and number of rows come first.

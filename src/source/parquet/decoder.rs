@@ -4,17 +4,18 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
-use arrow::compute::concat;
+use arrow::compute::{cast, concat};
 use arrow::datatypes::DataType;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::codec::Desk;
 use super::flat::{self, Decode, Selection};
-use super::foreign::{self, Refused};
+use super::foreign::{Foreign, Refused};
 use super::guard::guarded;
 use super::layout::Column;
 use super::pages::{Chunk, Pages};
 use super::rows::Rows;
+use crate::context::Counters;
 use crate::error::{Error, Result};
 use crate::memory::Holder;
 use crate::source::filter::RowFilter;
@@ -42,6 +43,8 @@ pub struct Opening {
     pub desk: Arc<Desk>,
     /// The predicates, which look at the first of the columns.
     pub filter: Option<Arc<RowFilter>>,
+    /// What the run counts.
+    pub counters: Arc<Counters>,
 }
 
 impl Opening {
@@ -76,7 +79,7 @@ pub struct ColumnReader {
 enum Decoder {
     Flat(Box<dyn Decode>),
     /// The crate's, for what the other does not take.
-    Crate(Box<ParquetRecordBatchReader>),
+    Crate(Box<Foreign>),
     /// Nothing is left, or the decoder is in no state that anybody knows.
     Over,
 }
@@ -104,7 +107,7 @@ impl ColumnReader {
             flat.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Flat(flat)
         } else {
-            let reader = foreign::open(opening, chosen, &refused, start);
+            let reader = Foreign::open(opening, chosen, &refused, start);
             Decoder::Crate(Box::new(reader.map_err(|e| failed(&refused, e, chosen))?))
         };
         let whole = opening.rows.row(end) == rows as u64;
@@ -162,18 +165,20 @@ impl ColumnReader {
                     return Ok(found);
                 }
                 // a page that only the crate reads: it begins where this window does
-                None => self.decoder = Decoder::Crate(Box::new(foreign::open(opening, chosen, &self.refused, start)?)),
+                None => self.decoder = Decoder::Crate(Box::new(Foreign::open(opening, chosen, &self.refused, start)?)),
             }
         }
         let Decoder::Crate(reader) = &mut self.decoder else { return Err(Error::Cancelled) };
-        let batch = reader.next().transpose()?;
+        // what the window's piece has leased (`ParquetPieces::next`)
+        let share = chosen.row_bytes(opening.part).saturating_mul(rows).saturating_mul(2);
+        let batch = reader.next(opening.rows.stretch(start, rows as u64), share)?;
         let batch = batch.ok_or_else(|| Error::Format("ends before its row group does".into()))?;
         let [found] = batch.columns() else { return Err(Error::Format("is more than one column".into())) };
         if found.len() < rows {
             return Err(Error::Format(format!("expected {rows} more rows, found {}", found.len())));
         }
         let last = self.whole && start + rows as u64 == self.end;
-        if found.len() > rows || (last && reader.next().transpose()?.is_some()) {
+        if found.len() > rows || (last && reader.has_more()?) {
             return Err(Error::Format(format!(
                 "has more rows than the {} of its row group",
                 opening.rows.row(self.end)
@@ -182,10 +187,13 @@ impl ColumnReader {
         if null_keys(found) {
             return Err(Error::Format("a map has a null key".into()));
         }
-        Ok(match keep {
+        let found = match keep {
             Some(keep) => arrow::compute::filter(found, &keep.mask())?,
             None => found.clone(),
-        })
+        };
+        // views would hold on to pages that are leased only as long as they are read
+        let views = matches!(found.data_type(), DataType::Utf8View | DataType::BinaryView);
+        Ok(if views { cast(&found, &chosen.announced)? } else { found })
     }
 }
 

@@ -12,56 +12,76 @@ use super::compact::Fields;
 /// Bytes that the crate keeps for a length.
 const LENGTH: usize = 4;
 
-/// Bytes that it takes at most to decode `values`, written in `encoding`, beside these themselves; `most` are announced by
-/// the page's header.
+/// What it takes at most to decode some values.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// Bytes of what is kept beside the page as long as that is decoded.
+    pub beside: usize,
+    /// Bytes of text that the values have in common with those before them.
+    pub shared: usize,
+}
+
+/// What it takes at most to decode `values`, written in `encoding`; `most` are announced by the page's header.
 ///
 /// # Errors
 /// Why the page cannot be.
-pub fn room(encoding: Encoding, values: &[u8], most: usize) -> Result<usize, String> {
+pub fn need(encoding: Encoding, values: &[u8], most: usize) -> Result<Need, String> {
     let is_text = match encoding {
         Encoding::DELTA_BINARY_PACKED => false,
         Encoding::DELTA_LENGTH_BYTE_ARRAY | Encoding::DELTA_BYTE_ARRAY => true,
-        _ => return Ok(0),
+        _ => return Ok(Need::default()),
     };
     // nothing but nulls
     if values.is_empty() {
-        return Ok(0);
+        return Ok(Need::default());
     }
     let mut fields = Fields::of(values);
     let head = Head::read(&mut fields, most)?;
     if !is_text {
-        return Ok(0);
+        return Ok(Need::default());
     }
     let lengths = head.count.saturating_mul(LENGTH);
     if encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY {
-        return Ok(lengths);
+        return Ok(Need { beside: lengths, shared: 0 });
     }
-    let prefixes = head.sum(&mut fields)?;
+    let shared = usize::try_from(head.sum(&mut fields)?).unwrap_or(usize::MAX);
     Head::read(&mut fields, most)?;
-    // what follows the prefixes is no longer than the page
-    let text = usize::try_from(prefixes).unwrap_or(usize::MAX).saturating_add(values.len());
-    Ok(lengths.saturating_mul(2).saturating_add(text))
+    Ok(Need { beside: lengths.saturating_mul(2), shared })
 }
 
 /// The head of numbers in `DELTA_BINARY_PACKED`.
-struct Head {
+pub struct Head {
     /// Numbers of a block.
     block: usize,
     /// Miniblocks of a block.
-    parts: usize,
-    count: usize,
-    first: i64,
+    pub parts: usize,
+    /// Numbers in all.
+    pub count: usize,
+    /// The first of them.
+    pub first: i64,
 }
 
 impl Head {
-    fn read(fields: &mut Fields<'_>, most: usize) -> Result<Self, String> {
+    /// The head of no numbers at all.
+    pub const NONE: Self = Self { block: 0, parts: 1, count: 0, first: 0 };
+
+    /// Numbers of a miniblock, a multiple of 32.
+    pub fn part(&self) -> usize {
+        self.block / self.parts
+    }
+
+    /// The head that comes next, of at most `most` numbers.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn read(fields: &mut Fields<'_>, most: usize) -> Result<Self, String> {
         let mut number = || fields.unsigned().and_then(|n| usize::try_from(n).ok()).ok_or_else(ends);
         let (block, parts, count) = (number()?, number()?, number()?);
         let first = fields.signed().ok_or_else(ends)?;
         if count > most {
             return Err(format!("{count} values announced in a page of {most}"));
         }
-        if parts == 0 || block % 128 != 0 || block % parts != 0 || (block / parts) % 32 != 0 {
+        if block == 0 || parts == 0 || block % 128 != 0 || block % parts != 0 || (block / parts) % 32 != 0 {
             return Err(format!("blocks of {block} values in {parts} parts announced"));
         }
         Ok(Self { block, parts, count, first })
@@ -81,7 +101,7 @@ impl Head {
         let mut value = self.first;
         let mut sum = length(value)?;
         let mut left = self.count - 1;
-        let part = self.block / self.parts;
+        let part = self.part();
         while left > 0 {
             let least = fields.signed().ok_or_else(ends)?;
             let widths = fields.bytes(self.parts).ok_or_else(ends)?;
@@ -151,10 +171,11 @@ mod tests {
             let rows: BinaryArray = (0..n).map(|i| Some(vec![b'x'; i * 7 % 40 + i / 9])).collect();
             let shared: usize = (1..n).map(|i| rows.value(i).len().min(rows.value(i - 1).len())).sum();
             let bytes = written(&rows, Encoding::DELTA_BYTE_ARRAY);
-            assert_eq!(room(Encoding::DELTA_BYTE_ARRAY, &bytes, n), Ok(n * 8 + shared + bytes.len()), "{n}");
-            assert!(room(Encoding::DELTA_BYTE_ARRAY, &bytes, n - 1).is_err_and(|e| e.contains("announced in a page")));
+            assert_eq!(need(Encoding::DELTA_BYTE_ARRAY, &bytes, n), Ok(Need { beside: n * 8, shared }), "{n}");
+            assert!(need(Encoding::DELTA_BYTE_ARRAY, &bytes, n - 1).is_err_and(|e| e.contains("announced in a page")));
             let bytes = written(&rows, Encoding::DELTA_LENGTH_BYTE_ARRAY);
-            assert_eq!(room(Encoding::DELTA_LENGTH_BYTE_ARRAY, &bytes, n), Ok(n * 4), "{n}");
+            let lengths = Need { beside: n * 4, shared: 0 };
+            assert_eq!(need(Encoding::DELTA_LENGTH_BYTE_ARRAY, &bytes, n), Ok(lengths), "{n}");
             assert_eq!(rows.null_count(), 0);
         }
     }
@@ -164,15 +185,17 @@ mod tests {
         let head = |count: &[u8]| [&[0x80, 1, 4], count, &[0]].concat();
         let all = [Encoding::DELTA_BINARY_PACKED, Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY];
         for encoding in all {
-            assert!(room(encoding, &head(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), 100).is_err());
-            assert!(room(encoding, &head(&[101]), 100).is_err());
-            assert!(room(encoding, &[0x80, 1, 0, 1, 0], 100).is_err());
-            assert!(room(encoding, &[0x80], 100).is_err());
-            assert_eq!(room(encoding, &[], 100), Ok(0));
+            assert!(need(encoding, &head(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), 100).is_err());
+            assert!(need(encoding, &head(&[101]), 100).is_err());
+            for sizes in [&[0x80, 1, 0][..], &[0x80, 1, 5], &[0x80, 1, 8], &[0x90, 1, 4], &[0, 4]] {
+                assert!(need(encoding, &[sizes, &[1, 0]].concat(), 100).is_err(), "{sizes:?}");
+            }
+            assert!(need(encoding, &[0x80], 100).is_err());
+            assert_eq!(need(encoding, &[], 100), Ok(Need::default()));
         }
         // a length of −1; widths that are missing; a width beyond 32
         for rest in [&[1, 1][..], &[2, 0, 0], &[2, 0, 0, 33, 0, 0, 0]] {
-            assert!(room(Encoding::DELTA_BYTE_ARRAY, &[&[0x80, 1, 4], rest].concat(), 100).is_err(), "{rest:?}");
+            assert!(need(Encoding::DELTA_BYTE_ARRAY, &[&[0x80, 1, 4], rest].concat(), 100).is_err(), "{rest:?}");
         }
     }
 }

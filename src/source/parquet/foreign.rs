@@ -1,7 +1,10 @@
 //! The crate's decoder over our pages: it takes any column and any encoding.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
@@ -17,28 +20,94 @@ use super::guard::{damaged, guarded};
 use super::header::Kind;
 use super::layout::Column;
 use super::pages::{Page, Pages};
+use super::room::{Room, parts};
 use super::rows::Rows;
 use crate::error::{Error, Result};
 
 /// Why no page could be read. The crate's errors keep only the text of it.
 pub type Refused = Arc<Mutex<Option<Error>>>;
 
-/// A decoder of `column`, for the rows that are read from position `start` on.
-///
-/// # Errors
-/// A column that the crate cannot decode, pages that are not there.
-pub fn open(opening: &Opening, column: &Column, refused: &Refused, start: u64) -> Result<ParquetRecordBatchReader> {
-    let metadata = &opening.metadata;
-    let schema = metadata.metadata().file_metadata().schema_descr();
-    let mask = ProjectionMask::roots(schema, [column.root]);
-    let levels = parquet_to_arrow_field_levels(schema, mask, Some(metadata.schema().fields()))?;
-    let group = Group { opening, refused };
-    // otherwise nothing is selected, so that a column with more rows than the group gives itself away
-    let rows = &opening.rows;
-    let selection = (start > 0 || !rows.is_all(group.num_rows() as u64)).then(|| selected(rows, start)).transpose()?;
-    guarded("first page", || {
-        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, opening.window, selection).map_err(damaged)
-    })
+/// The crate's decoder of one column.
+pub struct Foreign {
+    reader: ParquetRecordBatchReader,
+    leaves: Vec<SharedLeaf>,
+    window: usize,
+}
+
+/// The pages of a leaf, and the room that its window takes: the crate asks for pages, and who asks the crate begins windows.
+type SharedLeaf = Arc<Mutex<Leaf>>;
+
+struct Leaf {
+    pages: Pages,
+    room: Room,
+    /// The largest repetition level, and the largest definition level.
+    levels: [i16; 2],
+}
+
+impl Foreign {
+    /// A decoder of `column`, for the rows that are read from position `start` on.
+    ///
+    /// # Errors
+    /// A column that the crate cannot decode, pages that are not there.
+    pub fn open(opening: &Opening, column: &Column, refused: &Refused, start: u64) -> Result<Self> {
+        let metadata = &opening.metadata;
+        let schema = metadata.metadata().file_metadata().schema_descr();
+        let mask = ProjectionMask::roots(schema, [column.root]);
+        let levels = parquet_to_arrow_field_levels(schema, mask, Some(metadata.schema().fields()))?;
+        let group = Group { opening, refused, to: &column.announced, leaves: Mutex::default() };
+        // otherwise nothing is selected, so that a column with more rows than the group gives itself away
+        let rows = &opening.rows;
+        let selection =
+            (start > 0 || !rows.is_all(group.num_rows() as u64)).then(|| selected(rows, start)).transpose()?;
+        // the crate makes room for so many rows, whether there are as many or not
+        let left = usize::try_from(rows.count().saturating_sub(start)).unwrap_or(usize::MAX);
+        let window = opening.window.min(left).max(1);
+        let reader = guarded("first page", || {
+            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, window, selection).map_err(damaged)
+        })?;
+        let leaves = group.leaves.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self { reader, leaves, window })
+    }
+
+    /// The next window, whose rows of the row group are `rows`; `share` bytes are leased for it elsewhere. `None` at the end.
+    ///
+    /// # Errors
+    /// Damaged pages, or no room for the window.
+    pub fn next(
+        &mut self,
+        rows: impl Iterator<Item = Range<u64>> + Clone,
+        share: usize,
+    ) -> Result<Option<RecordBatch>> {
+        let share = share / self.leaves.len().max(1);
+        for leaf in &self.leaves {
+            locked(leaf).room.begin(rows.clone(), self.window, share)?;
+        }
+        Ok(self.reader.next().transpose()?)
+    }
+
+    /// Whether there are rows behind those that were read.
+    ///
+    /// # Errors
+    /// A damaged page header.
+    pub fn has_more(&mut self) -> Result<bool> {
+        for leaf in &self.leaves {
+            let mut leaf = locked(leaf);
+            if leaf.room.has_more() {
+                return Ok(true);
+            }
+            while let Some(head) = leaf.pages.peek()? {
+                match head.kind {
+                    Kind::Data { values: 0, .. } | Kind::DataV2 { values: 0, .. } => leaf.pages.skip()?,
+                    _ => return Ok(true),
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn locked(leaf: &SharedLeaf) -> MutexGuard<'_, Leaf> {
+    leaf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The rows at positions from `start` on.
@@ -53,6 +122,10 @@ fn selected(rows: &Rows, start: u64) -> Result<RowSelection> {
 struct Group<'a> {
     opening: &'a Opening,
     refused: &'a Refused,
+    /// What the column is announced as.
+    to: &'a DataType,
+    /// The leaves that were opened.
+    leaves: Mutex<Vec<SharedLeaf>>,
 }
 
 impl RowGroups for Group<'_> {
@@ -64,7 +137,10 @@ impl RowGroups for Group<'_> {
         let pages = self.opening.pages(leaf).map_err(|e| ParquetError::General(e.to_string()))?;
         let descriptor = self.metadata().file_metadata().schema_descr().column(leaf);
         let levels = [descriptor.max_rep_level(), descriptor.max_def_level()];
-        let reader = Reader { pages, refused: self.refused.clone(), levels };
+        let room = Room::new(&descriptor, self.to, self.opening.holder.empty());
+        let leaf = Arc::new(Mutex::new(Leaf { pages, room, levels }));
+        self.leaves.lock().unwrap_or_else(PoisonError::into_inner).push(leaf.clone());
+        let reader = Reader { leaf, refused: self.refused.clone() };
         Ok(Box::new(Once(Some(Box::new(reader)))))
     }
 
@@ -91,42 +167,35 @@ impl Iterator for Once {
 impl PageIterator for Once {}
 
 struct Reader {
-    pages: Pages,
+    leaf: SharedLeaf,
     refused: Refused,
-    /// The largest repetition level, and the largest definition level.
-    levels: [i16; 2],
 }
 
-impl Reader {
-    fn read(&mut self) -> Result<Option<Page>> {
+impl Leaf {
+    fn next(&mut self) -> Result<Option<Page>> {
         let Some(page) = self.pages.next()? else { return Ok(None) };
-        let room = match page.head.kind {
-            Kind::Data { values, encoding, definition, repetition } => {
-                let mut at = 0;
-                for (most, written) in self.levels.into_iter().zip([repetition, definition]).filter(|(n, _)| *n > 0) {
-                    let length = if written == Encoding::RLE {
-                        let length = page.body.get(at..).and_then(|rest| rest.first_chunk().copied());
-                        at = at.saturating_add(4);
-                        length.and_then(|length| usize::try_from(u32::from_le_bytes(length)).ok())
-                    } else {
-                        // bit-packed, as they once were
-                        let bits = usize::try_from(i16::BITS - most.leading_zeros()).unwrap_or(16);
-                        values.checked_mul(bits).map(|bits| bits.div_ceil(8))
-                    };
-                    at = at.saturating_add(length.unwrap_or(page.body.len()));
-                }
-                delta::room(encoding, page.body.get(at..).unwrap_or_default(), values)
-            }
-            Kind::DataV2 { values, encoding, definition, repetition, .. } => {
-                let rest = page.body.get(repetition.saturating_add(definition)..).unwrap_or_default();
-                delta::room(encoding, rest, values)
-            }
-            Kind::Dictionary { .. } | Kind::Index => Ok(0),
-        };
-        self.pages.beside(room.map_err(Error::Format)?)?;
+        let mut shared = 0;
+        if let Kind::Data { values, encoding, .. } | Kind::DataV2 { values, encoding, .. } = page.head.kind {
+            let found = parts(&page.head.kind, &page.body, self.levels).values;
+            let need = delta::need(encoding, &found, values).map_err(Error::Format)?;
+            self.pages.beside(need.beside)?;
+            shared = need.shared;
+        }
+        self.room.page(&page.head.kind, &page.body, shared)?;
         Ok(Some(page))
     }
 
+    fn skip(&mut self) -> Result<()> {
+        let rows = match self.pages.peek()?.map(|head| &head.kind) {
+            Some(Kind::Data { values: rows, .. } | Kind::DataV2 { rows, .. }) => *rows,
+            _ => 0,
+        };
+        self.room.passed(rows)?;
+        self.pages.skip()
+    }
+}
+
+impl Reader {
     fn shut(&self, why: Error) -> ParquetError {
         let said = why.to_string();
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -144,15 +213,14 @@ impl Iterator for Reader {
 
 impl PageReader for Reader {
     fn get_next_page(&mut self) -> ParquetResult<Option<Taken>> {
-        let page = self.read().map_err(|why| self.shut(why))?;
+        let page = locked(&self.leaf).next();
+        let page = page.map_err(|why| self.shut(why))?;
         page.map(taken).transpose()
     }
 
     fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
-        let head = match self.pages.peek() {
-            Ok(head) => head,
-            Err(why) => return Err(self.shut(why)),
-        };
+        let mut leaf = locked(&self.leaf);
+        let head = leaf.pages.peek().map_err(|why| self.shut(why))?;
         Ok(head.map(|head| match head.kind {
             Kind::Data { values, .. } => PageMetadata { num_rows: None, num_levels: Some(values), is_dict: false },
             Kind::DataV2 { values, rows, .. } => {
@@ -163,7 +231,7 @@ impl PageReader for Reader {
     }
 
     fn skip_next_page(&mut self) -> ParquetResult<()> {
-        self.pages.skip().map_err(|why| self.shut(why))
+        locked(&self.leaf).skip().map_err(|why| self.shut(why))
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! Where the pages of all columns together are more than the run has room for, one job is done at a time, and a column is
 //! open for a window only: each time a dictionary and a page are decompressed anew. That is slower, and bounded by the
-//! pages of one column.
+//! pages of one column; how often it was done is counted, as it may be most of the time that a run takes.
 //!
 //! Who finds nothing on the board reads and decompresses the pages that come next: with one or two columns most of the
 //! work is there. A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns share one.
@@ -30,6 +30,8 @@ use crate::error::{Error, Result};
 
 /// Bytes of a lane's window below which the next column joins the lane.
 const WORTH: usize = 384 << 10;
+/// What a run counts where there is no room for the pages of all columns: each time that one was opened for a window.
+pub const ANEW: &str = "columns opened anew";
 
 /// The columns of a row group that are read, as decoders that any worker can drive.
 pub struct RowGroup {
@@ -207,6 +209,7 @@ impl RowGroup {
         if job.alone {
             // one column at a time is open, and none afterwards
             let columns = lane.columns.clone();
+            self.opening.counters.add(ANEW, columns.len() as u64);
             return columns.map(|c| read(&mut ColumnReader::open(&self.opening, c, job.start)?)).collect();
         }
         let decoded =

@@ -12,6 +12,7 @@
 //! | `decoder` | one column: ours or the crate's |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
 //! | `foreign` | the crate's decoder over our pages |
+//! | `room` | what it takes to decode a window of it |
 //! | `pages` | the pages of a column: judged, leased, read, verified, decompressed |
 //! | `header` | what a page header says |
 //! | `delta` | what it takes to decode a page in a DELTA encoding |
@@ -39,6 +40,7 @@ mod layout;
 mod pages;
 mod pieces;
 mod prune;
+mod room;
 mod rows;
 mod snappy;
 #[cfg(test)]

@@ -140,6 +140,7 @@ impl ParquetPieces {
             holder: self.pages.clone(),
             desk: self.desk.clone(),
             filter: self.source.filter.clone(),
+            counters: self.counters.clone(),
         }
     }
 

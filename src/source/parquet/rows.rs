@@ -67,7 +67,7 @@ impl Rows {
     }
 
     /// The rows at `len` positions from `start` on, as ranges.
-    pub fn stretch(&self, start: u64, len: u64) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub fn stretch(&self, start: u64, len: u64) -> impl Iterator<Item = Range<u64>> + Clone + '_ {
         let end = start.saturating_add(len);
         let i = self.ranges.partition_point(|(range, first)| first + (range.end - range.start) <= start);
         self.ranges.iter().skip(i).take_while(move |(_, first)| *first < end).map(move |(range, first)| {

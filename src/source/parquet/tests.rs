@@ -50,10 +50,14 @@ fn file(rows: &RecordBatch, group: usize) -> Arc<ParquetSource> {
 
 fn read(source: Arc<dyn Source>, options: Options, from: Option<&Place>) -> RecordBatch {
     let context = Context::new(options.check().expect("sensible"), || Ok(()));
+    read_in(&context, source, from)
+}
+
+fn read_in(context: &Arc<Context>, source: Arc<dyn Source>, from: Option<&Place>) -> RecordBatch {
     let schema = source.schema();
-    let pieces = source.start(from, &context).expect("starts");
+    let pieces = source.start(from, context).expect("starts");
     let mut batches = Vec::new();
-    for held in exchange::rows(pieces, false, &context) {
+    for held in exchange::rows(pieces, false, context) {
         let held = held.expect("reads");
         assert!(held.batch.num_rows() <= context.options.batch_size);
         batches.push(held.batch);
@@ -196,8 +200,12 @@ fn pages_that_do_not_fit_together_are_read_one_column_at_a_time() {
     writer.close().expect("a footer");
     let source = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect("a Parquet file");
     for (threads, prefetch, limit) in [(1, 0, 2 << 20), (2, 2, 2 << 20), (8, 8, 3 << 20), (2, 2, 64 << 20)] {
-        let found = read(source.clone(), set(threads, prefetch, 1_000, limit), None);
+        let context = Context::new(set(threads, prefetch, 1_000, limit).check().expect("sensible"), || Ok(()));
+        let found = read_in(&context, source.clone(), None);
         assert!(found.columns() == batch.columns(), "{threads} {limit}");
+        let counted = context.stats.stage("parquet reader").extra.lock().expect("no panic").clone();
+        let anew = counted.iter().find(|(name, _)| name == lanes::ANEW).map_or(0, |(_, times)| *times);
+        assert_eq!(anew > 0, limit < 64 << 20, "{threads} {limit}: {anew}");
     }
     let predicates = vec![crate::expr::parse_predicate("c1 > 90000").expect("a predicate")];
     let pushed = source.push(&Pushdown { predicates, ..Pushdown::default() }).expect("fits");

@@ -9,6 +9,7 @@ use parquet::basic::Encoding;
 
 use super::Decode;
 use super::compress::SLACK;
+use super::deltas::{Deltas, Numbers};
 use super::hybrid::{BLOCK, Hybrid, Run};
 use super::levels::{Levels, Places, Validity};
 use super::pages::{Part as Found, Parts, Rows};
@@ -52,6 +53,16 @@ pub trait Kind: Send {
         false
     }
 
+    /// Whether the values are whole numbers, which may be written as differences.
+    fn has_numbers(&self) -> bool {
+        false
+    }
+
+    /// Appends `numbers`.
+    fn numbers(&mut self, _numbers: Numbers<'_>) -> Result<()> {
+        Err(Error::Format("whole numbers, of which the column has none".into()))
+    }
+
     /// Hands over what was appended, and begins anew.
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef>;
 }
@@ -81,6 +92,7 @@ struct Open {
 enum Values {
     Plain { bytes: Bytes, at: usize },
     Indices(Hybrid),
+    Deltas(Deltas),
 }
 
 impl<K: Kind> Flat<K> {
@@ -135,6 +147,7 @@ impl<K: Kind> Flat<K> {
                 let _ = bytes.split_to(bytes.len().min(4));
                 Values::Indices(Hybrid::new(bytes, 1)?)
             }
+            Encoding::DELTA_BINARY_PACKED if self.kind.has_numbers() => Values::Deltas(Deltas::new(bytes, rows)?),
             _ => return Ok(None),
         }))
     }
@@ -162,6 +175,14 @@ impl<K: Kind> Flat<K> {
         match &mut page.values {
             Values::Plain { bytes, at } => kind.plain(bytes, at, valid, true)?,
             Values::Indices(indices) => append(kind, indices, valid)?,
+            Values::Deltas(deltas) => {
+                let mut left = valid;
+                while left > 0 {
+                    let numbers = deltas.next(left)?;
+                    left -= numbers.len();
+                    kind.numbers(numbers)?;
+                }
+            }
         }
         match validity.last(rows) {
             Some(places) if valid < rows => kind.spread(valid, places),
@@ -176,6 +197,7 @@ impl<K: Kind> Flat<K> {
         match &mut page.values {
             Values::Plain { bytes, at } => kind.plain(bytes, at, valid, false),
             Values::Indices(indices) => indices.skip(valid),
+            Values::Deltas(deltas) => deltas.skip(valid),
         }
     }
 
@@ -328,6 +350,17 @@ impl Values {
         let indices = match self {
             Values::Plain { bytes, at } => return kind.plain_some(bytes, at, keep),
             Values::Indices(indices) => indices,
+            Values::Deltas(deltas) => {
+                let (mut at, mut wanted) = (0, Vec::new());
+                while at < keep.rows() {
+                    let numbers = deltas.listed(keep.rows() - at)?;
+                    keep.append(at, numbers, |n| n, &mut wanted);
+                    kind.numbers(Numbers::Listed(&wanted))?;
+                    at += numbers.len();
+                    wanted.clear();
+                }
+                return Ok(());
+            }
         };
         let mut picked = [0; BLOCK + SLACK];
         let mut at = 0;

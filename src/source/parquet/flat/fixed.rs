@@ -6,6 +6,7 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use bytes::Bytes;
 
 use super::column::{Kind, beyond, short, spread};
+use super::deltas::Numbers;
 use super::levels::Places;
 use super::selection::Selection;
 use crate::error::Result;
@@ -23,6 +24,9 @@ pub trait Word: ArrowNativeType + Default {
 
     /// Appends those of the numbers in `bytes` that are wanted.
     fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>);
+
+    /// The lowest bits of a number.
+    fn lowest(number: u64) -> Self;
 }
 
 macro_rules! word {
@@ -42,7 +46,11 @@ macro_rules! word {
 
             fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>) {
                 let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
-                keep.append(words, <$word>::from_le_bytes, to);
+                keep.append(0, words, <$word>::from_le_bytes, to);
+            }
+
+            fn lowest(number: u64) -> Self {
+                <$word>::from_le_bytes(number.to_le_bytes().as_chunks().0[0])
             }
         }
     };
@@ -132,6 +140,24 @@ impl<W: Word> Kind for Fixed<W> {
             self.out.extend(indices.iter().map(|i| small[*i as usize & (SMALL - 1)]));
         } else {
             W::gather(bytes, indices, &mut self.out);
+        }
+        Ok(())
+    }
+
+    fn has_numbers(&self) -> bool {
+        !self.to.is_floating()
+    }
+
+    fn numbers(&mut self, numbers: Numbers<'_>) -> Result<()> {
+        match numbers {
+            Numbers::Even { first, step, count } => {
+                let mut next = first.wrapping_sub(step);
+                self.out.extend((0..count).map(|_| {
+                    next = next.wrapping_add(step);
+                    W::lowest(next)
+                }));
+            }
+            Numbers::Listed(numbers) => self.out.extend(numbers.iter().map(|n| W::lowest(*n))),
         }
         Ok(())
     }

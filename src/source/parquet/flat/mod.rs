@@ -10,6 +10,7 @@
 //! | `pages` | pages → levels and values |
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
+//! | `deltas` | differences → numbers |
 //! | `unpack` | bit packing → numbers, by SIMD where there is |
 //! | `selection` `compress` | the rows that a predicate left, and their values put together |
 //! | `column` | the loop over pages, for every kind of value |
@@ -17,11 +18,12 @@
 //! | `dictionary` | the values that a column can have, where a dictionary names them |
 //!
 //! What it does not take, the crate does: nested columns, other physical types, and from the first page on that is
-//! written in another encoding than PLAIN, dictionary or RLE.
+//! written in another encoding than PLAIN, dictionary, RLE or, for whole numbers, DELTA_BINARY_PACKED.
 
 mod boolean;
 mod column;
 mod compress;
+mod deltas;
 mod dictionary;
 mod fixed;
 mod hybrid;
@@ -42,6 +44,7 @@ use self::boolean::Booleans;
 use self::column::Flat;
 pub use self::dictionary::dictionary;
 use self::fixed::Fixed;
+pub use self::hybrid::{Hybrid, Run};
 use self::pages::Parts;
 pub use self::selection::Selection;
 use self::text::Text;

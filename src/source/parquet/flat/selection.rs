@@ -75,9 +75,9 @@ impl Selection {
         at
     }
 
-    /// Appends those of `values`, which are all rows, that are wanted, each as `of` makes it.
-    pub fn append<T: Copy, V>(&self, values: &[T], of: impl Fn(T) -> V, to: &mut Vec<V>) {
-        for (some, mut word) in values.chunks(64).zip(self.words.iter().copied()) {
+    /// Appends those of `values`, which are the rows from `start` on, that are wanted, each as `of` makes it.
+    pub fn append<T: Copy, V>(&self, start: usize, values: &[T], of: impl Fn(T) -> V, to: &mut Vec<V>) {
+        for (some, mut word) in values.chunks(64).zip(self.words(start, values.len())) {
             while word != 0 {
                 to.push(of(some[word.trailing_zeros() as usize]));
                 word &= word - 1;

@@ -138,6 +138,15 @@ fn types() -> Vec<DataType> {
     ]
 }
 
+/// One of those that ours decodes, beside the dictionary.
+fn encoding(of: &DataType, random: &mut Random) -> Encoding {
+    match of {
+        DataType::Boolean => Encoding::RLE,
+        DataType::Utf8 | DataType::Binary | DataType::Float32 | DataType::Float64 => Encoding::PLAIN,
+        _ => [Encoding::PLAIN, Encoding::DELTA_BINARY_PACKED][random.next(2) as usize],
+    }
+}
+
 #[test]
 fn the_same_as_the_crate_for_every_type_and_encoding() {
     let mut random = Random(88_172_645_463_325_252);
@@ -145,7 +154,7 @@ fn the_same_as_the_crate_for_every_type_and_encoding() {
         for (distinct, nulls) in [(1, 0), (3, 5), (200, 0), (200, 2), (1 << 20, 0), (1 << 20, 30), (9, 1)] {
             let column = values(&mut random, &to, distinct, nulls);
             for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
-                let encoding = if to == DataType::Boolean { Encoding::RLE } else { Encoding::PLAIN };
+                let encoding = encoding(&to, &mut random);
                 let properties = WriterProperties::builder()
                     .set_writer_version(version)
                     .set_encoding(encoding)
@@ -181,6 +190,7 @@ fn a_selection_gives_the_rows_that_a_filter_would() {
         for (distinct, nulls) in [(3, 0), (200, 3), (1 << 20, 0), (1 << 20, 20)] {
             let column = values(&mut random, &to, distinct, nulls);
             let properties = WriterProperties::builder()
+                .set_encoding(encoding(&to, &mut random))
                 .set_dictionary_enabled(to != DataType::Boolean && random.next(3) > 0)
                 .set_data_page_size_limit([100, 4000][random.next(2) as usize])
                 .set_write_batch_size([7, 100][random.next(2) as usize]);
@@ -204,12 +214,41 @@ fn other_encodings_are_left_to_the_crate() {
     let column = values(&mut Random(7), &DataType::Int64, 1000, 0);
     let properties = WriterProperties::builder()
         .set_dictionary_enabled(false)
-        .set_encoding(Encoding::DELTA_BINARY_PACKED)
+        .set_encoding(Encoding::BYTE_STREAM_SPLIT)
         .set_writer_version(WriterVersion::PARQUET_2_0);
     let bytes = file(&column, true, properties.build());
     assert!(decoded(&bytes, &DataType::Int64, 0, &[10]).expect("reads").is_none());
     let bytes = file(&column, true, WriterProperties::default());
     assert!(decoded(&bytes, &DataType::Int32, 0, &[10]).expect("opens").is_none(), "another type than stored");
+}
+
+#[test]
+fn differences_wrap_and_have_any_width() {
+    let mut random = Random(521_288_629);
+    for nulls in [false, true] {
+        for width in 0..64 {
+            // now and then all bits, so that widths change from miniblock to miniblock
+            let mut number = || match (nulls && random.next(9) == 0, random.next(200)) {
+                (true, _) => None,
+                (_, 0) => Some(random.0.cast_signed()),
+                _ => Some((random.next(1 << width) as i64).wrapping_add(i64::MAX - 9)),
+            };
+            let wide: arrow::array::Int64Array = (0..ROWS).map(|_| number()).collect();
+            let narrow = wide.unary::<_, arrow::datatypes::Int32Type>(|n| n as i32);
+            for column in [Arc::new(wide) as ArrayRef, Arc::new(narrow)] {
+                let properties = WriterProperties::builder()
+                    .set_dictionary_enabled(false)
+                    .set_encoding(Encoding::DELTA_BINARY_PACKED)
+                    .set_data_page_row_count_limit(777)
+                    .set_write_batch_size(7);
+                let bytes = file(&column, nulls, properties.build());
+                for steps in [&[ROWS][..], &[1, 31, 32, 33, 1000]] {
+                    let found = decoded(&bytes, column.data_type(), 40, steps).expect("reads").expect("ours");
+                    assert!(*found == *column.slice(40, ROWS - 40), "{} {nulls} {width}", column.data_type());
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -230,10 +269,14 @@ fn halves_of_a_character_are_no_text_wherever_they_meet() {
 #[test]
 fn a_flipped_bit_is_an_error_or_another_value_never_a_panic() {
     let mut random = Random(1_234_567);
-    for (k, to) in [DataType::Int32, DataType::Boolean, DataType::Utf8].into_iter().cycle().take(9).enumerate() {
+    let types = [DataType::Int32, DataType::Boolean, DataType::Utf8, DataType::Int64];
+    for (k, to) in types.into_iter().cycle().take(12).enumerate() {
         let column = values(&mut random, &to, 60, 4);
         let codec = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())];
-        let properties = WriterProperties::builder().set_compression(codec[k / 3]);
+        let mut properties = WriterProperties::builder().set_compression(codec[k / 4]);
+        if to == DataType::Int64 {
+            properties = properties.set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BINARY_PACKED);
+        }
         let bytes = file(&column, true, properties.set_data_page_size_limit(500).build());
         let footer = SerializedFileReader::new(bytes::Bytes::from(bytes.clone())).expect("a file").metadata().clone();
         let (start, len) = footer.row_group(0).column(0).byte_range();
