@@ -27,7 +27,7 @@ const PLACES: usize = 2;
 const NONE: u64 = u64::MAX;
 
 /// A float that can be taken for a short decimal.
-pub(super) trait Float: Copy + Debug + 'static {
+pub(super) trait Float: zmij::Float + Into<f64> + Debug + 'static {
     /// Powers of 10 that are exact.
     const POWERS: &[Self];
 
@@ -35,8 +35,6 @@ pub(super) trait Float: Copy + Debug + 'static {
     fn scaled(self, power: Self) -> u64;
 
     fn is_negative(self) -> bool;
-
-    fn is_nan(self) -> bool;
 }
 
 macro_rules! float {
@@ -60,10 +58,6 @@ macro_rules! float {
 
             fn is_negative(self) -> bool {
                 self.is_sign_negative()
-            }
-
-            fn is_nan(self) -> bool {
-                self.is_nan()
             }
         }
     };
@@ -91,9 +85,13 @@ impl<'a, T> Floats<'a, T> {
     }
 }
 
-/// The shortest digits by a search, the standard library's.
+/// The shortest digits by a search: `zmij`, four times as fast as the standard library, where neither writes an exponent.
+/// Where two texts of the same length are equally near, it takes the even digit, as Python does.
 pub(super) fn searched<T: Float>(value: T, out: &mut Vec<u8>) {
-    if value.is_nan() {
+    let wide: f64 = value.into();
+    if (1e-4..1e12).contains(&wide.abs()) {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else if wide.is_nan() {
         out.extend_from_slice(b"nan");
     } else {
         // a Vec takes everything
@@ -156,12 +154,22 @@ mod tests {
         (0..values.len()).map(text).collect()
     }
 
-    /// Each value as the standard library writes it, whatever the values beside it are.
-    fn agree<T: Float>(values: &[T]) {
-        let want = |value: &T| if value.is_nan() { "nan".to_owned() } else { format!("{value:?}") };
+    /// Each value as the standard library writes it, whatever the values beside it are; or with an even last digit where
+    /// that one has an odd one, and both are read as the value.
+    fn agree<T: Float + std::str::FromStr + PartialEq>(values: &[T]) {
+        let want = |value: &T| if (*value).into().is_nan() { "nan".to_owned() } else { format!("{value:?}") };
+        let mut ties = 0;
         for (text, value) in texts(values).iter().zip(values) {
-            assert_eq!(*text, want(value));
+            let expected = want(value);
+            if *text != expected {
+                let digit = |text: &str| text.bytes().last().map_or(0, |b| b - b'0');
+                assert_eq!(text[..text.len() - 1], expected[..expected.len() - 1], "{expected}");
+                assert!(digit(text).is_multiple_of(2) && digit(text) + 1 == digit(&expected), "{text} {expected}");
+                assert!(text.parse().is_ok_and(|read: T| read == *value), "{text}");
+                ties += 1;
+            }
         }
+        assert!(ties * 10 < values.len().max(100), "{ties} of {}", values.len());
     }
 
     fn random() -> impl FnMut() -> u64 {
@@ -196,6 +204,10 @@ mod tests {
             }
         }
         values.extend((0..100_000).map(|_| f64::from_bits(random())));
+        // few bits, so that their decimals end in 5 and two shorter ones are as near
+        for bits in 0..53 {
+            values.extend((0..2_000).map(|_| (random() >> 11 >> bits) as f64 / (1u64 << (random() % 60)) as f64));
+        }
         let negative: Vec<f64> = values.iter().map(|value| -value).collect();
         agree(&values);
         agree(&negative);
