@@ -3,23 +3,30 @@
 //! | file | |
 //! |---|---|
 //! | `file` | an input as it was found: names, types, dialect, how its bytes are reached |
-//! | `marks` | where delimiters, quotes and line ends stand |
-//! | `cut` | text → pieces of whole records, in order |
-//! | `split` | a piece → records and fields |
-//! | `column`, `number`, `time` | fields → columns |
+//! | `encoding` | other encodings → UTF-8 |
 //! | `header`, `sample`, `infer` | names and types of a file |
 //! | `sniff` | the delimiter, and whether there is a header, where nobody says |
-//! | `encoding` | other encodings → UTF-8 |
+//! | `masks` | 64 bytes → a bit for each that separates fields, ends a record, or is out of the ordinary |
+//! | `marks` | where delimiters, quotes and line ends stand, one after the other |
+//! | `cut`, `scan` | text → pieces of whole records, in order |
+//! | `split`, `regular` | a piece → records and fields: any, and those of regular text |
+//! | `index` | where the fields of a block stand |
+//! | `judge` | predicates that the reader applies → the records that are left |
+//! | `column`, `values`, `text` | fields → columns |
+//! | `number`, `time`, `unescape` | one value |
 //! | `read` | a run: cuts on the one hand, batches on the other |
 //! | `batches` | the batches of a piece |
 //! | `found` | bad records and values, on their way to the log of rejects |
 //! | `fault` | the same in words |
 //!
 //! The text is read once. `next` cuts it, in order, into pieces of whole records (64 KiB at first, up to 1 MiB as the
-//! file goes on), which takes a scan for quotes and line ends and no more; workers split and parse the pieces.
-//! Memory held: the pieces under way, a batch of each, and an index of at most 128 KiB a worker.
+//! file goes on), which takes a scan for quotes and line ends and no more; workers split and parse the pieces, some
+//! hundred records at a time, so that these stay in the cache from the first look to the last value. Both go 64 bytes
+//! at a time where text is regular, and byte by byte through a record that is not.
+//! Memory held: the pieces under way, a batch of each, and an index of at most 160 KiB a worker.
 //!
-//! Structure, that is fields, quotes and encoding, is checked in every record; values only in the columns wanted.
+//! Structure, that is fields, quotes and encoding, is checked in every record; values only in the columns wanted and,
+//! behind a predicate that the reader applies, in the records that are left.
 
 mod batches;
 mod column;
