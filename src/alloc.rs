@@ -6,7 +6,8 @@
 //! up to [`KEPT`] bytes of freed ones are kept while a run is live. Everything else goes to the system's allocator.
 //!
 //! The one lock is only ever *tried*: who does not get it goes to the system, so a child made by `fork` while
-//! another thread held it cannot hang. Blocks under [`COUNTED`] bytes are not counted: two threads adding to one
+//! another thread held it cannot hang; who holds it when the last run ends clears the shelf in place of the one who could
+//! not. Blocks under [`COUNTED`] bytes are not counted: two threads adding to one
 //! counter for every small allocation would cost more than the figure is worth.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -26,12 +27,7 @@ const SLOTS: usize = 64;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
-static RUNS: AtomicUsize = AtomicUsize::new(0);
-static SHELF: Shelf = Shelf {
-    locked: AtomicBool::new(false),
-    kept: AtomicUsize::new(0),
-    state: std::cell::UnsafeCell::new(Stacks { len: [0; CLASSES], block: [[null_mut(); SLOTS]; CLASSES] }),
-};
+static SHELF: Shelf = Shelf::new();
 
 /// Bytes in counted blocks now.
 pub fn live() -> usize {
@@ -55,7 +51,7 @@ pub struct Running(());
 impl Running {
     /// A run begins.
     pub fn new() -> Self {
-        RUNS.fetch_add(1, Ordering::Relaxed);
+        SHELF.begin();
         Self(())
     }
 }
@@ -68,9 +64,7 @@ impl Default for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if RUNS.fetch_sub(1, Ordering::Relaxed) == 1 {
-            SHELF.clear();
-        }
+        SHELF.end();
     }
 }
 
@@ -115,7 +109,10 @@ struct Stacks {
     block: [[*mut u8; SLOTS]; CLASSES],
 }
 
+/// Freed blocks. A run that ends says so before it tries the lock, and who gives the lock back looks for that: whatever
+/// their order, which all threads see as one (`SeqCst`), one of the two clears the shelf.
 struct Shelf {
+    runs: AtomicUsize,
     locked: AtomicBool,
     kept: AtomicUsize,
     state: std::cell::UnsafeCell<Stacks>,
@@ -125,11 +122,39 @@ struct Shelf {
 unsafe impl Sync for Shelf {}
 
 impl Shelf {
+    #[expect(clippy::large_stack_arrays, reason = "part of a static")]
+    const fn new() -> Self {
+        Self {
+            runs: AtomicUsize::new(0),
+            locked: AtomicBool::new(false),
+            kept: AtomicUsize::new(0),
+            state: std::cell::UnsafeCell::new(Stacks { len: [0; CLASSES], block: [[null_mut(); SLOTS]; CLASSES] }),
+        }
+    }
+
+    /// A run begins.
+    fn begin(&self) {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A run ends; with the last one nothing is kept any more.
+    fn end(&self) {
+        self.runs.fetch_sub(1, Ordering::SeqCst);
+        self.clear_if_idle();
+    }
+
+    /// Does `work` unless somebody else is at it.
     fn with<T>(&self, work: impl FnOnce(&mut Stacks) -> T) -> Option<T> {
-        self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let out = self.hold(work);
+        self.clear_if_idle();
+        out
+    }
+
+    fn hold<T>(&self, work: impl FnOnce(&mut Stacks) -> T) -> Option<T> {
+        self.locked.compare_exchange(false, true, Ordering::SeqCst, Ordering::Relaxed).ok()?;
         // SAFETY: the flag was false and is now ours; nobody else touches the state until it is released.
         let out = work(unsafe { &mut *self.state.get() });
-        self.locked.store(false, Ordering::Release);
+        self.locked.store(false, Ordering::SeqCst);
         Some(out)
     }
 
@@ -146,7 +171,7 @@ impl Shelf {
 
     fn put(&self, class: usize, block: *mut u8) -> bool {
         let bytes = bytes_of(class);
-        if RUNS.load(Ordering::Relaxed) == 0 || self.kept.load(Ordering::Relaxed) + bytes > KEPT {
+        if self.runs.load(Ordering::Relaxed) == 0 || self.kept.load(Ordering::Relaxed) + bytes > KEPT {
             return false;
         }
         self.with(|s| {
@@ -154,15 +179,19 @@ impl Shelf {
             if fits {
                 s.block[class][s.len[class]] = block;
                 s.len[class] += 1;
-                self.kept.fetch_add(bytes, Ordering::Relaxed);
+                self.kept.fetch_add(bytes, Ordering::SeqCst);
             }
             fits
         })
         .unwrap_or(false)
     }
 
-    fn clear(&self) {
-        self.with(|s| {
+    /// Gives all blocks back where no run is live; or leaves it to who has the lock.
+    fn clear_if_idle(&self) {
+        if self.runs.load(Ordering::SeqCst) > 0 || self.kept.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        self.hold(|s| {
             for class in 0..CLASSES {
                 while s.len[class] > 0 {
                     s.len[class] -= 1;
@@ -294,6 +323,30 @@ mod tests {
         bytes.truncate(200 << 10);
         bytes.shrink_to_fit();
         assert!(bytes.iter().enumerate().all(|(i, b)| *b == (i * 31) as u8));
+    }
+
+    #[test]
+    fn nothing_is_kept_behind_the_last_run() {
+        static OWN: Shelf = Shelf::new();
+        let keeps = || {
+            assert!(OWN.put(0, map(bytes_of(0))));
+            assert_eq!(OWN.kept.load(Ordering::SeqCst), bytes_of(0));
+        };
+        OWN.begin();
+        OWN.begin();
+        keeps();
+        OWN.end();
+        assert!(OWN.kept.load(Ordering::SeqCst) > 0, "a run is live");
+        OWN.end();
+        assert_eq!(OWN.kept.load(Ordering::SeqCst), 0);
+        // the last run ends while somebody else has the shelf
+        OWN.begin();
+        keeps();
+        OWN.with(|_| OWN.end());
+        assert_eq!(OWN.kept.load(Ordering::SeqCst), 0);
+        let late = map(bytes_of(0));
+        assert!(!OWN.put(0, late), "no run is live");
+        unmap(late, bytes_of(0));
     }
 
     #[test]
