@@ -608,13 +608,24 @@ fn middle_and_tail_have_a_say() {
 
 #[test]
 fn windows_inside_quotes_are_told_or_left_out() {
-    let mut text = "id,note\n".to_owned();
-    for i in 0..40_000 {
-        text.extend([i.to_string().as_str(), ",\"a, 1\n,,,\nx\"\"y\"\n"]);
+    for note in ["a, 1\n,,,\nx\"\"y\"\"", "x\nfoo,bar", "one, x\ntwo, y", "a\nb,c\nd,e", "l\n\",\"m\n"] {
+        for rows in [20_000, 20_011, 20_503] {
+            let text: String = (0..rows).fold("id,note\n".to_owned(), |t, i| t + &format!("{i},\"{note}\"\n"));
+            let columns = if note.contains("\",\"") { "id,note,more\n" } else { "id,note\n" };
+            let text = text.replace("id,note\n", columns);
+            let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
+            assert_eq!(source.schema().field(0).data_type(), &DataType::Int64, "{note:?}");
+            assert_eq!(whole(source).expect("reads").num_rows(), rows);
+        }
     }
-    let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
-    assert_eq!(source.schema().field(0).data_type(), &DataType::Int64);
-    assert_eq!(whole(source).expect("reads").num_rows(), 40_000);
+    // A tail has a say all the same, whether all of its fields are quoted, or some that go on over several lines.
+    for (note, last) in [("a", "a"), ("a, b", ""), ("a\nb", "a")] {
+        let text: String = (0..20_000).fold("n,s\n".to_owned(), |t, i| {
+            t + &if i < 19_990 { format!("\"1\",\"{note}\"\n") } else { format!("\"1.5\",\"{last}\"\n") }
+        });
+        let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
+        assert_eq!(source.schema().field(0).data_type(), &DataType::Float64, "{note:?}");
+    }
 }
 
 #[test]
