@@ -142,7 +142,7 @@ fn types_nulls_and_order() {
 #[test]
 fn line_ends_quotes_and_byte_order_mark() {
     let expected = rows(&[&["1", "x, \"y\"\nz"], &["2", "é"]]);
-    for (mark, end) in [("", "\n"), ("\u{feff}", "\r\n"), ("", "\r")] {
+    for (mark, end) in [("", "\n"), ("\u{feff}", "\r\n"), ("", "\r"), ("\u{feff}\u{feff}", "\n")] {
         for last in ["", end] {
             let text = format!("{mark}a,b{end}1,\"x, \"\"y\"\"\nz\"{end}{end}2,é{last}");
             assert_eq!(ok(&text, &CsvOptions::default()), ("a Int64, b Utf8".into(), expected.clone()), "{text:?}");
