@@ -277,6 +277,8 @@ fn a_given_schema_is_held_against_the_header() {
         err(b"a,b\n1,2\n", &schema(&["a"])).starts_with("t.csv:1: expected a header of 1 columns, found 2 (`a`, `b`)")
     );
     assert!(err(b"a,b\n1,2\n", &schema(&["b", "a"])).contains("in another order: `a`, `b`"));
+    assert!(err(b"a,b,c\n1,2,3\n", &schema(&["x", "a", "c"])).contains("in another order: `a`, `b`, `c`"));
+    assert_eq!(ok("a,b,a\n1,2,3\n", &schema(&["a", "b", "x"])).1, rows(&[&["1", "2", "3"]]));
 }
 
 #[test]
