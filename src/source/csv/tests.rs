@@ -676,6 +676,7 @@ fn random_files_are_the_same_for_every_piece_size() {
         "\"x\"y",
         "#",
         "\"\r\n\"",
+        " \"u,\n\" ",
     ];
     let mut read = 0;
     for _ in 0..300 {
