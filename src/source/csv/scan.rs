@@ -269,6 +269,7 @@ impl Work for Ahead<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::rounds;
     use super::*;
 
     #[test]
@@ -305,7 +306,7 @@ mod tests {
             b" \t\"",
         ];
         let mut ends = 0;
-        for round in 0..40_000 {
+        for round in 0..rounds(40_000) {
             let dialect = &dialects[round % dialects.len()];
             let kinds = [9, 9, 15][random(3)];
             let text: Vec<u8> = (0..random(80)).flat_map(|_| parts[random(kinds)].to_vec()).collect();

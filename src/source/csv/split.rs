@@ -316,6 +316,7 @@ fn quoted(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::rounds;
     use super::super::unescape::unescape;
     use super::*;
 
@@ -384,7 +385,7 @@ mod tests {
             CsvDialect { delimiter: b'\t', escape: Some(b'#'), ..CsvDialect::default() },
         ];
         let mut compared = 0;
-        for round in 0..60_000 {
+        for round in 0..rounds(60_000) {
             let dialect = &dialects[random(dialects.len() as u64) as usize];
             let len = if round % 50 == 0 { random(300) } else { random(24) };
             let letters: &[u8] = if dialect.comment.is_some() { b"a,\"\n#bc" } else { b"ab,;\"\"'\n\r\\#\t " };
@@ -441,7 +442,7 @@ mod tests {
         ];
         let ends: [&[u8]; 6] = [b"\n", b"\n", b"\r\n", b"\n\n", b"\r", b"\r\n\r\n"];
         let (mut bad, mut good) = (0, 0);
-        for round in 0..60_000 {
+        for round in 0..rounds(60_000) {
             let dialect = &dialects[round % dialects.len()];
             let width = 1 + random(4);
             // Most of the texts have few kinds of fields, so that long stretches are regular.

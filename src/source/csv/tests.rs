@@ -14,6 +14,11 @@ use crate::source::read_at::{InMemory, Live};
 
 mod places;
 
+/// How often a random test looks: `n` times, or so many times more as the variable `ROUNDS` says.
+pub(super) fn rounds(n: usize) -> usize {
+    n * std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 fn input(text: &[u8]) -> Input {
     Input::Seekable(Arc::new(InMemory::new("t.csv", text.to_vec())))
 }
@@ -679,7 +684,7 @@ fn random_files_are_the_same_for_every_piece_size() {
         " \"u,\n\" ",
     ];
     let mut read = 0;
-    for _ in 0..300 {
+    for _ in 0..rounds(300) {
         let width = 1 + random(3);
         let end = ["\n", "\r\n", "\r"][random(3)];
         let mut text = String::new();
@@ -719,7 +724,7 @@ fn any_bytes_give_rows_or_an_error_of_ours() {
         &zstd::encode_all(&b"a\n1\n"[..], 1).expect("memory"),
         b"\xef\xbb\xbf-1e5,.,-,+\r\n",
     ];
-    for round in 0..4000 {
+    for round in 0..rounds(4000) {
         let mut bytes = seeds[random(4)].to_vec();
         for _ in 0..random(6) {
             let at = random(bytes.len() + 1);
