@@ -127,7 +127,7 @@ pub struct CsvDialect {
     pub comment: Option<Vec<u8>>,
     /// Leaves out empty lines. In a file of one column an empty line is a record all the same: its value is null.
     pub skip_blank_lines: bool,
-    /// Takes blanks off unquoted fields.
+    /// Takes blanks off unquoted fields, and those around quotes.
     pub trim: bool,
 }
 
@@ -238,7 +238,7 @@ pub struct CsvOptions {
     pub null_values: NullValues,
     /// The file's encoding.
     pub encoding: String,
-    /// Takes blanks off unquoted fields.
+    /// Takes blanks off unquoted fields, and those around quotes.
     pub trim: bool,
     /// Whether inference looks for dates, times and timestamps.
     pub try_parse_dates: bool,

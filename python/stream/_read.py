@@ -179,7 +179,7 @@ def read_csv(
     skip_rows
         Lines to skip at the start.
     skip_blank_lines
-        Whether blank lines are none.
+        Whether blank lines are none. In a file of one column they are records in any case, whose value is null.
     null_values
         Texts that mean null: a text, a list, or a dict by column. By default an empty unquoted field. An empty field
         of a column that is no text is null in any case.
@@ -188,7 +188,7 @@ def read_csv(
         Python, ``"windows-1252"`` its own; ``"utf-16"`` asks the byte order mark, which also tells UTF-16 from UTF-8.
         Errors give offsets in the UTF-8 text.
     trim
-        Whether blanks around fields go.
+        Whether blanks around fields go; those around quotes too, so that `` "a, b" `` is one field.
     try_parse_dates
         Whether dates and timestamps are inferred.
     datetime_formats

@@ -141,16 +141,20 @@ impl Cutter {
         Ok(())
     }
 
-    /// Leaves out a byte order mark and `skip` lines.
+    /// Leaves out byte order marks, of which a file has two where a writer that makes one was given text that began with
+    /// one, and `skip` lines.
     ///
     /// # Errors
     /// The input's.
     pub(super) fn prologue(&mut self, skip: u64, memory: Option<&Holder>) -> Result<()> {
-        // A live input need not send a third byte before its first record.
-        while self.buffer.len() < 3 && !self.ended && matches!(self.buffer.first(), None | Some(0xef)) {
-            self.fill(SMALL, memory, None)?;
-        }
-        if self.buffer.starts_with(&[0xef, 0xbb, 0xbf]) {
+        loop {
+            // A live input need not send a third byte before its first record.
+            while self.buffer.len() < 3 && !self.ended && matches!(self.buffer.first(), None | Some(0xef)) {
+                self.fill(SMALL, memory, None)?;
+            }
+            if !self.buffer.starts_with(&[0xef, 0xbb, 0xbf]) {
+                break;
+            }
             self.leave(3, 0);
         }
         for _ in 0..skip {

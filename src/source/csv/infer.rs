@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::column::{Nulls, Writing};
 use super::number;
+use super::time::{self, Moment};
 
 /// What was seen in one column. One bit a kind of value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,6 +34,12 @@ const FINE_TIME: u16 = 1 << 10;
 const WIDE: u16 = 1 << 11;
 /// Beside `INT`: one below zero.
 const NEGATIVE: u16 = 1 << 12;
+/// Beside `NAIVE` or `ZONED`: beyond what 64 bits of nanoseconds hold.
+const FAR: u16 = 1 << 13;
+
+/// The first second of the year 1, and that behind the year 9999: what lies outside is text, as other libraries have it,
+/// and as Python has no date for it.
+const YEARS: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
 
 impl Seen {
     /// Takes a value into account. An empty one says nothing: it is null, or text in a column of text.
@@ -53,7 +60,8 @@ impl Seen {
             let unit = if self.0 & FINE == 0 { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
             DataType::Timestamp(unit, zone.map(Into::into))
         };
-        match self.0 & !(FINE | FINE_TIME) {
+        match self.0 & !(FINE | FINE_TIME | FAR) {
+            NAIVE | ZONED if self.0 & FINE != 0 && self.0 & FAR != 0 => DataType::Utf8,
             BOOL => DataType::Boolean,
             numbers if numbers & INT != 0 && numbers & !(INT | NEGATIVE) == 0 => DataType::Int64,
             numbers if numbers & WIDE != 0 && numbers & !(INT | WIDE) == 0 => DataType::UInt64,
@@ -89,17 +97,26 @@ fn kind(text: &[u8], writing: &Writing, dates: bool) -> u16 {
         return TEXT;
     }
     if let Some(moment) = writing.moment(text) {
-        let fine = if moment.nanos % 1_000 == 0 { 0 } else { FINE };
-        return match moment.offset {
-            _ if !moment.timed => DATE,
-            None => NAIVE | fine,
-            Some(_) => ZONED | fine,
-        };
+        return moment_kind(moment);
     }
     match writing.time(text) {
         Some(nanos) if nanos % 1_000 == 0 => TIME,
         Some(_) => TIME | FINE_TIME,
         None => TEXT,
+    }
+}
+
+fn moment_kind(moment: Moment) -> u16 {
+    let seconds = moment.seconds - i64::from(moment.offset.unwrap_or(0));
+    if !YEARS.contains(&seconds) {
+        return TEXT;
+    }
+    let fine = if moment.nanos.is_multiple_of(1_000) { 0 } else { FINE };
+    let far = if time::in_unit(seconds, moment.nanos, TimeUnit::Nanosecond).is_some() { 0 } else { FAR };
+    match moment.offset {
+        _ if !moment.timed => DATE,
+        None => NAIVE | fine | far,
+        Some(_) => ZONED | fine | far,
     }
 }
 
@@ -116,9 +133,9 @@ fn number_kind(text: &[u8]) -> u16 {
                 HUGE
             }
         }
-        b"inf" | b"NaN" | b"nan" => FLOAT,
         [b'+', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => TEXT,
-        [b'0'..=b'9' | b'.' | b'+', ..] if number::float64(text, 0, text.len()).is_some() => FLOAT,
+        // Infinities and what is no number too, in any spelling that a column of floats takes.
+        _ if number::float64(text, 0, text.len()).is_some() => FLOAT,
         _ => 0,
     }
 }
@@ -148,6 +165,9 @@ mod tests {
             (["1e5", ".5"], "Float64"),
             (["NaN", "1"], "Float64"),
             (["inf", "-inf"], "Float64"),
+            (["Infinity", "-INF"], "Float64"),
+            (["1", "-nan"], "Float64"),
+            (["infinit", "1"], "Utf8"),
             (["-0", "0"], "Int64"),
             (["2024-01-02", ""], "Date32"),
             (["2024-01-02T03:04:05", "2024-01-02 03:04"], "Timestamp(µs)"),
@@ -181,7 +201,16 @@ mod tests {
             (["99999999999999999999", "1.5"], "Float64"),
             (["+4930123", "1"], "Utf8"),
             (["1_000", "1"], "Utf8"),
-            (["infinity", "1"], "Utf8"),
+            (["2300-01-01 00:00:00.123456789", "2024-01-02T03:04"], "Utf8"),
+            (["2300-01-01 00:00:00.123456", "2024-01-02T03:04"], "Timestamp(µs)"),
+            (["2300-01-01 00:00:00", "2024-01-02T03:04:05.123456789"], "Utf8"),
+            (["2300-01-01 00:00:00Z", "2024-01-02T03:04:05.123456789Z"], "Utf8"),
+            (["0000-12-31", "2024-01-02"], "Utf8"),
+            (["9999-12-31", "0001-01-01"], "Date32"),
+            (["10000-01-01", "2024-01-02"], "Utf8"),
+            (["9999-12-31 23:59:59", "0001-01-01 00:00"], "Timestamp(µs)"),
+            (["9999-12-31 23:59:59-01:00", "2024-01-02 00:00Z"], "Utf8"),
+            (["999999999-01-01 00:00:00", "2024-01-02 00:00"], "Utf8"),
             (["2024-01-02T03:04:05.123456789", "2024-01-02T03:04"], "Timestamp(ns)"),
             (["2024-01-02T03:04:05.123456000", "2024-01-02T03:04"], "Timestamp(µs)"),
             (["01/02/2024", "01/03/2024"], "Utf8"),

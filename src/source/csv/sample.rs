@@ -104,16 +104,28 @@ impl<'a> Sample<'a> {
         Ok(())
     }
 
-    /// Looks at a part of a file that begins and ends anywhere. Where its records begin is a guess, first that no
-    /// quote is open, then that one is; a guess counts only if all of the window has the right number of fields.
+    /// Looks at a part of a file that begins and ends anywhere. Whether a quote is open where it begins is not known: it
+    /// is read both ways. A reading counts only if it finds records, and all of the right number of fields; where both do,
+    /// as they may where lines of a quoted text look like records, nothing is learned unless they tell the same.
     fn window(&mut self, bytes: &[u8]) {
-        let open = self.dialect.quote.and_then(|quote| bytes.iter().position(|b| *b == quote));
-        let guesses = [Some(0), open.map(|quote| quote + 1)];
-        for from in guesses.into_iter().flatten().map(|at| after_line(bytes, at)) {
-            if self.is_regular(bytes, from) {
-                self.look(&bytes[from..], usize::MAX);
-                return;
+        let before = (self.seen.clone(), self.rows);
+        let mut readings = Vec::new();
+        for inside in [false, true] {
+            if inside && !self.dialect.quote.is_some_and(|quote| bytes.contains(&quote)) {
+                continue;
             }
+            let from = first_record(self.dialect, bytes, inside);
+            if from < bytes.len() && self.is_regular(bytes, from) {
+                self.look(&bytes[from..], usize::MAX);
+                readings.push((std::mem::replace(&mut self.seen, before.0.clone()), self.rows));
+                self.rows = before.1;
+            }
+        }
+        let types = |seen: &[Seen]| seen.iter().map(|s| s.dtype()).collect::<Vec<_>>();
+        if readings.iter().all(|(seen, _)| types(seen) == types(&readings[0].0))
+            && let Some(told) = readings.into_iter().next()
+        {
+            (self.seen, self.rows) = told;
         }
     }
 
@@ -154,6 +166,22 @@ impl<'a> Sample<'a> {
             }
         }
     }
+}
+
+/// Where the first record behind the one that `bytes` begin in begins, if a quote is open there or not.
+fn first_record(dialect: &CsvDialect, bytes: &[u8], mut inside: bool) -> usize {
+    let mut at = 0;
+    while let Some(b) = bytes.get(at) {
+        if inside && Some(*b) == dialect.escape {
+            at += 1;
+        } else if Some(*b) == dialect.quote {
+            inside = !inside;
+        } else if !inside && matches!(b, b'\n' | b'\r') {
+            return after_line(bytes, at);
+        }
+        at += 1;
+    }
+    bytes.len()
 }
 
 fn value<'a>(dialect: &CsvDialect, bytes: &'a [u8], field: Field, scratch: &'a mut Vec<u8>) -> &'a [u8] {

@@ -136,7 +136,8 @@ impl Scanner<'_> {
                         scan.at = p + 1;
                     }
                 } else {
-                    scan.in_quotes = p == scan.end || text[p - 1] == self.dialect.delimiter;
+                    let start = p - self.blanks_before(&text[scan.end..p]);
+                    scan.in_quotes = start == scan.end || text[start - 1] == self.dialect.delimiter;
                     scan.at = p + 1;
                 }
                 continue;
@@ -150,6 +151,12 @@ impl Scanner<'_> {
                 return Some(line);
             }
         }
+    }
+
+    /// How many blanks `text` ends with that may stand in front of a quote.
+    fn blanks_before(self, text: &[u8]) -> usize {
+        let is_blank = |b: &&u8| b.is_ascii_whitespace() && **b != self.dialect.delimiter;
+        if self.dialect.trim { text.iter().rev().take_while(is_blank).count() } else { 0 }
     }
 
     /// The next quote or line end in quotes, past every escaped byte. `None`: the scan goes on where it says.
@@ -265,6 +272,7 @@ impl Work for Ahead<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::rounds;
     use super::*;
 
     #[test]
@@ -281,8 +289,9 @@ mod tests {
             CsvDialect { quote: None, ..CsvDialect::default() },
             CsvDialect { escape: Some(b'\\'), ..CsvDialect::default() },
             CsvDialect { comment: Some(b"#a".to_vec()), ..CsvDialect::default() },
+            CsvDialect { trim: true, ..CsvDialect::default() },
         ];
-        let parts: [&[u8]; 14] = [
+        let parts: [&[u8]; 15] = [
             b"a",
             b"bcd",
             b",",
@@ -297,11 +306,12 @@ mod tests {
             b"\r",
             b"\\",
             b"\n#a",
+            b" \t\"",
         ];
         let mut ends = 0;
-        for round in 0..40_000 {
+        for round in 0..rounds(40_000) {
             let dialect = &dialects[round % dialects.len()];
-            let kinds = [9, 9, 14][random(3)];
+            let kinds = [9, 9, 15][random(3)];
             let text: Vec<u8> = (0..random(80)).flat_map(|_| parts[random(kinds)].to_vec()).collect();
             for machine in [Machine::here(), Machine::Plain] {
                 let scanner = Scanner { dialect, machine: Some(machine), blank_counts: round % 3 == 0 };

@@ -2,7 +2,8 @@
 //!
 //! The rules are the `csv` crate's, whose records the tests hold these against:
 //!
-//! - A field is quoted if its first byte is a quote; a quote anywhere else is text.
+//! - A field is quoted if its first byte is a quote, blanks left out of account where fields are trimmed; a quote anywhere
+//!   else is text.
 //! - In quotes a doubled quote is one quote, and an escape character, where there is one, makes the next byte text.
 //! - A record ends with `\n`, `\r\n` or a lone `\r`, outside quotes, or with the input.
 //! - A line that begins with the comment prefix is no record.
@@ -201,7 +202,7 @@ impl Splitter {
                 let (stop, field) = match marks.next() {
                     Some(p) if bytes[p] == delimiter => (Stop::Mark(p), Field::plain(start, p)),
                     Some(p) if bytes[p] == quote => {
-                        if p != start {
+                        if p != start && !(dialect.trim && bytes[start..p].iter().all(u8::is_ascii_whitespace)) {
                             continue;
                         }
                         let Some((stop, field, stray)) = quoted(dialect, bytes, &mut marks, p) else {
@@ -321,6 +322,7 @@ fn quoted(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::rounds;
     use super::super::unescape::unescape;
     use super::*;
 
@@ -389,7 +391,7 @@ mod tests {
             CsvDialect { delimiter: b'\t', escape: Some(b'#'), ..CsvDialect::default() },
         ];
         let mut compared = 0;
-        for round in 0..60_000 {
+        for round in 0..rounds(60_000) {
             let dialect = &dialects[random(dialects.len() as u64) as usize];
             let len = if round % 50 == 0 { random(300) } else { random(24) };
             let letters: &[u8] = if dialect.comment.is_some() { b"a,\"\n#bc" } else { b"ab,;\"\"'\n\r\\#\t " };
@@ -427,7 +429,7 @@ mod tests {
             CsvDialect { comment: Some(b"ab".to_vec()), trim: true, ..CsvDialect::default() },
             CsvDialect { skip_blank_lines: false, ..CsvDialect::default() },
         ];
-        let fields: [&[u8]; 14] = [
+        let fields: [&[u8]; 15] = [
             b"",
             b"a",
             b"abc",
@@ -442,14 +444,15 @@ mod tests {
             b"\"s\"t",
             b"\r",
             b"\"\r\n\"",
+            b" \"w,\n\" ",
         ];
         let ends: [&[u8]; 6] = [b"\n", b"\n", b"\r\n", b"\n\n", b"\r", b"\r\n\r\n"];
         let (mut bad, mut good) = (0, 0);
-        for round in 0..60_000 {
+        for round in 0..rounds(60_000) {
             let dialect = &dialects[round % dialects.len()];
             let width = 1 + random(4);
             // Most of the texts have few kinds of fields, so that long stretches are regular.
-            let (kinds, line_ends) = ([8, 8, 14][random(3)], [1, 3, 6][random(3)]);
+            let (kinds, line_ends) = ([8, 8, 15][random(3)], [1, 3, 6][random(3)]);
             let mut text = Vec::new();
             for _ in 0..random(40) {
                 let count = if random(60) == 0 { random(6) } else { width };
@@ -522,5 +525,10 @@ mod tests {
         let dialect = CsvDialect { trim: true, ..CsvDialect::default() };
         let expected = vec![vec![b"a".to_vec(), b" b ".to_vec(), b"".to_vec()]];
         assert_eq!(records(&dialect, Some(3), b" a\t,\" b \",  \n"), (expected, None));
+        let expected = vec![vec![b"a,\n\"b".to_vec(), b" c".to_vec(), b"d \"e\"".to_vec()]];
+        let text = b" \"a,\n\"\"b\" ,\t \" c\", d \"e\"\n";
+        assert_eq!(records(&dialect, Some(3), text), (expected, None));
+        assert_eq!(records(&dialect, Some(1), b"\n \"a").1, Some(Fault::Unclosed { start: 1, quote: 2 }));
+        assert_eq!(records(&dialect, Some(1), b" \"a\" b\n").1, Some(Fault::Stray { start: 0, at: 4 }));
     }
 }

@@ -14,6 +14,11 @@ use crate::source::read_at::{InMemory, Live};
 
 mod places;
 
+/// How often a random test looks: `n` times, or so many times more as the variable `ROUNDS` says.
+pub(super) fn rounds(n: usize) -> usize {
+    n * std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 fn input(text: &[u8]) -> Input {
     Input::Seekable(Arc::new(InMemory::new("t.csv", text.to_vec())))
 }
@@ -142,7 +147,7 @@ fn types_nulls_and_order() {
 #[test]
 fn line_ends_quotes_and_byte_order_mark() {
     let expected = rows(&[&["1", "x, \"y\"\nz"], &["2", "é"]]);
-    for (mark, end) in [("", "\n"), ("\u{feff}", "\r\n"), ("", "\r")] {
+    for (mark, end) in [("", "\n"), ("\u{feff}", "\r\n"), ("", "\r"), ("\u{feff}\u{feff}", "\n")] {
         for last in ["", end] {
             let text = format!("{mark}a,b{end}1,\"x, \"\"y\"\"\nz\"{end}{end}2,é{last}");
             assert_eq!(ok(&text, &CsvOptions::default()), ("a Int64, b Utf8".into(), expected.clone()), "{text:?}");
@@ -277,6 +282,8 @@ fn a_given_schema_is_held_against_the_header() {
         err(b"a,b\n1,2\n", &schema(&["a"])).starts_with("t.csv:1: expected a header of 1 columns, found 2 (`a`, `b`)")
     );
     assert!(err(b"a,b\n1,2\n", &schema(&["b", "a"])).contains("in another order: `a`, `b`"));
+    assert!(err(b"a,b,c\n1,2,3\n", &schema(&["x", "a", "c"])).contains("in another order: `a`, `b`, `c`"));
+    assert_eq!(ok("a,b,a\n1,2,3\n", &schema(&["a", "b", "x"])).1, rows(&[&["1", "2", "3"]]));
 }
 
 #[test]
@@ -608,13 +615,24 @@ fn middle_and_tail_have_a_say() {
 
 #[test]
 fn windows_inside_quotes_are_told_or_left_out() {
-    let mut text = "id,note\n".to_owned();
-    for i in 0..40_000 {
-        text.extend([i.to_string().as_str(), ",\"a, 1\n,,,\nx\"\"y\"\n"]);
+    for note in ["a, 1\n,,,\nx\"\"y\"\"", "x\nfoo,bar", "one, x\ntwo, y", "a\nb,c\nd,e", "l\n\",\"m\n"] {
+        for rows in [20_000, 20_011, 20_503] {
+            let text: String = (0..rows).fold("id,note\n".to_owned(), |t, i| t + &format!("{i},\"{note}\"\n"));
+            let columns = if note.contains("\",\"") { "id,note,more\n" } else { "id,note\n" };
+            let text = text.replace("id,note\n", columns);
+            let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
+            assert_eq!(source.schema().field(0).data_type(), &DataType::Int64, "{note:?}");
+            assert_eq!(whole(source).expect("reads").num_rows(), rows);
+        }
     }
-    let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
-    assert_eq!(source.schema().field(0).data_type(), &DataType::Int64);
-    assert_eq!(whole(source).expect("reads").num_rows(), 40_000);
+    // A tail has a say all the same, whether all of its fields are quoted, or some that go on over several lines.
+    for (note, last) in [("a", "a"), ("a, b", ""), ("a\nb", "a")] {
+        let text: String = (0..20_000).fold("n,s\n".to_owned(), |t, i| {
+            t + &if i < 19_990 { format!("\"1\",\"{note}\"\n") } else { format!("\"1.5\",\"{last}\"\n") }
+        });
+        let source = CsvSource::open(input(text.as_bytes()), CsvOptions::default()).expect("opens");
+        assert_eq!(source.schema().field(0).data_type(), &DataType::Float64, "{note:?}");
+    }
 }
 
 #[test]
@@ -663,9 +681,10 @@ fn random_files_are_the_same_for_every_piece_size() {
         "\"x\"y",
         "#",
         "\"\r\n\"",
+        " \"u,\n\" ",
     ];
     let mut read = 0;
-    for _ in 0..300 {
+    for _ in 0..rounds(300) {
         let width = 1 + random(3);
         let end = ["\n", "\r\n", "\r"][random(3)];
         let mut text = String::new();
@@ -705,7 +724,7 @@ fn any_bytes_give_rows_or_an_error_of_ours() {
         &zstd::encode_all(&b"a\n1\n"[..], 1).expect("memory"),
         b"\xef\xbb\xbf-1e5,.,-,+\r\n",
     ];
-    for round in 0..4000 {
+    for round in 0..rounds(4000) {
         let mut bytes = seeds[random(4)].to_vec();
         for _ in 0..random(6) {
             let at = random(bytes.len() + 1);

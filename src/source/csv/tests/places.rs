@@ -53,12 +53,20 @@ fn comments_and_blank_lines_before_the_first_record() {
 
 #[test]
 fn what_is_left_of_a_compressed_file_is_no_text() {
-    for (name, bytes) in [("t.csv.gz", b"\x1f".as_slice()), ("t.csv.zst", b"("), ("t.csv.zst", b"(\xb5/")] {
+    for (name, bytes) in [
+        ("t.csv.gz", b"\x1f".as_slice()),
+        ("t.csv.zst", b"("),
+        ("t.csv.zst", b"(\xb5/"),
+        ("t.csv.bz2", b"BZ"),
+        ("t.csv.bz2", b"BZh91AY&S"),
+    ] {
         let input = Input::Seekable(Arc::new(InMemory::new(name, bytes.to_vec())));
         let e = CsvSource::open(input, CsvOptions::default()).expect_err("truncated");
         assert!(matches!(&e, Error::Format(m) if m.contains("truncated")), "{e}");
     }
     assert_eq!(ok("(", &CsvOptions::default()).0, "( Utf8");
+    let named = Input::Seekable(Arc::new(InMemory::new("t.csv.bz2", b"BZh,a\n1,2\n".to_vec())));
+    assert_eq!(whole(CsvSource::open(named, CsvOptions::default()).expect("text")).expect("reads").num_rows(), 1);
 }
 
 #[test]
