@@ -7,7 +7,7 @@
 //! The reference in turn is held against the `csv` crate wherever the crate's rules are ours.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -39,6 +39,9 @@ const COMMENTS: [Option<&str>; 4] = [None, Some("#"), Some("//"), Some("#a")];
 const BATCH_SIZES: [usize; 4] = [65_536, 1, 3, 10];
 /// A piece is no larger than a batch may be, so that these are the sizes of pieces as well.
 const BATCH_BYTES: [usize; 8] = [16 << 20, 1, 24, 63, 64, 130, 300, 1_000];
+
+/// The default asks the machine for its memory, which takes longer than most texts.
+static OPTIONS: LazyLock<Options> = LazyLock::new(Options::default);
 
 /// What came of a text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,7 +86,7 @@ impl Choice {
             threads,
             prefetch: (threads == 1).then_some(0),
             memory_limit: (bits(sizes, 7, 1) == 0).then_some(LIMIT),
-            ..Options::default()
+            ..OPTIONS.clone()
         };
         let dialect = options.dialect().expect("characters that differ");
         Self { options, run, dialect }
