@@ -36,6 +36,10 @@ test: test-rust test-python ## Run every test
 test-rust: ## Run the tests of the core; needs no Python
 	cargo test $(CARGO_PROFILE)
 
+.PHONY: nightly
+nightly: ## Hold a million made-up CSV texts against the reference; TEXTS=10000000 makes them more
+	cargo test $(CARGO_PROFILE) --test core records:: -- --ignored --nocapture
+
 .PHONY: test-python
 test-python: $(MARKS)/dev $(MARKS)/build ## Run the tests of the package, the README and the examples
 	$(BIN)/python -m pytest

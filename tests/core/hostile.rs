@@ -4,7 +4,6 @@
 //! damage may give, no allocation beyond the budget.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -20,6 +19,9 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use super::corpus::{corpus, seeds};
+use super::numbers::Numbers;
+
 #[path = "../../fuzz/hostile.rs"]
 mod reading;
 
@@ -27,36 +29,6 @@ mod reading;
 const FORMS: u64 = 100;
 /// Bytes that one file may take beyond the budget: the footer, and what a page is decompressed from.
 const BESIDE: usize = 4 << 20;
-
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
-}
-
-fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
-    let mut found: Vec<_> = fs::read_dir(corpus(target))
-        .expect("a corpus")
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| (path.display().to_string(), fs::read(&path).expect("a file")))
-        .collect();
-    found.sort();
-    found
-}
-
-/// Numbers that are the same every time (xorshift64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).expect("less than `end`")
-    }
-}
 
 /// Numbers at the edges of what a header or footer can say, as the compact protocol writes them, and plain words.
 const EDGES: [&[u8]; 9] = [
@@ -117,7 +89,7 @@ fn damaged_seeds() {
             let [whole, filtered] = read(seed);
             assert!(whole.as_ref().is_ok_and(|rows| *rows > 0), "{name}: {whole:?}");
             assert!(filtered.is_ok(), "{name}: {filtered:?}");
-            let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15 ^ (at as u64 + 1));
+            let mut numbers = Numbers::new(0x9E37_79B9_7F4A_7C15 ^ (at as u64 + 1));
             for form in 0..FORMS {
                 let bytes = damaged(seed, &mut numbers);
                 let before = alloc::peak();
