@@ -86,7 +86,10 @@ pub struct Reference<'a> {
 impl<'a> Reference<'a> {
     /// Reads `text`.
     pub fn of(dialect: &CsvDialect, text: &'a [u8]) -> Self {
-        let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut at = 0;
+        while text[at..].starts_with(b"\xef\xbb\xbf") {
+            at += 3;
+        }
         let mut all = Vec::new();
         let mut odd_comment = false;
         while at < text.len() {
@@ -230,8 +233,11 @@ fn record(dialect: &CsvDialect, text: &[u8], start: usize) -> Record {
                 place = In::Behind;
             }
             Some(_) if place == In::Front && is(dialect.quote) => {
-                (cell.quoted, quote, place) = (true, at, In::Quotes);
+                cell = Cell { quoted: true, ..Cell::default() };
+                (quote, place) = (at, In::Quotes);
             }
+            // Blanks leave it open whether quotes follow.
+            Some(byte) if place == In::Front && dialect.trim && byte.is_ascii_whitespace() => cell.push(byte),
             Some(byte) => {
                 cell.push(byte);
                 place = In::Plain;
