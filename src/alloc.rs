@@ -15,7 +15,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes of freed blocks kept at most.
-pub const KEPT: usize = 20 << 20;
+pub const KEPT: usize = 22 << 20;
 /// Blocks smaller than this are not counted.
 pub const COUNTED: usize = 4 << 10;
 
