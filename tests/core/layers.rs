@@ -53,6 +53,8 @@ const UNSAFE: &[&str] = &[
     "source/csv/text.rs",
     "source/live.rs",
     "source/parquet/flat/compress.rs",
+    "source/parquet/flat/gather.rs",
+    "source/parquet/flat/spread.rs",
     "source/parquet/flat/text.rs",
     "source/parquet/flat/unpack.rs",
 ];

@@ -384,40 +384,6 @@ impl Values {
     }
 }
 
-/// Moves the last `valid` of `out`'s values to their places, from back to front. Under a null stands the value in front
-/// of it.
-pub fn spread<T: Copy + Default>(out: &mut Vec<T>, valid: usize, places: Places<'_>) {
-    let first = out.len() - valid;
-    let in_front = first.checked_sub(1).map(|i| out[i]).unwrap_or_default();
-    out.resize(first + places.rows, T::default());
-    let tail = &mut out[first..];
-    // values of the rows in front of `row`; where these are as many, they are in their places
-    let (mut left, mut row) = (valid, places.rows);
-    while left < row {
-        let start = (row - 1) / 64 * 64;
-        let rows = row - start;
-        let mut bits = places.word(start / 64) << (64 - rows);
-        if rows == 64 && bits == u64::MAX {
-            tail.copy_within(left - 64..left, start);
-            left -= 64;
-        } else if left > rows {
-            // no branch on the bits: the next value stands in each row until a lower one takes the place
-            for row in (start..row).rev() {
-                tail[row] = tail[left - 1];
-                left -= (bits >> 63) as usize;
-                bits <<= 1;
-            }
-        } else {
-            for row in (start..row).rev() {
-                tail[row] = left.checked_sub(1).map_or(in_front, |i| tail[i]);
-                left -= (bits >> 63) as usize;
-                bits <<= 1;
-            }
-        }
-        row = start;
-    }
-}
-
 /// An index that the dictionary does not have.
 pub fn beyond(index: u32, dictionary: usize) -> Error {
     Error::Format(format!("index {index} in a dictionary of {dictionary} values"))

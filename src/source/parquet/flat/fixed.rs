@@ -5,25 +5,26 @@ use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType};
 use bytes::Bytes;
 
-use super::column::{Kind, beyond, short, spread};
+use super::column::{Kind, beyond, short};
 use super::deltas::Numbers;
+use super::gather::gather;
 use super::levels::Places;
 use super::selection::Selection;
+use super::spread::spread;
 use crate::error::Result;
 
 /// A number as it is stored, little-endian.
 pub trait Word: ArrowNativeType + Default {
-    /// Bytes of one.
+    /// The bytes of one.
+    type Stored: Copy;
+    /// How many bytes these are.
     const BYTES: usize;
 
-    /// Appends the numbers in `bytes`, which has whole ones.
-    fn append(bytes: &[u8], to: &mut Vec<Self>);
+    /// The number that is stored so.
+    fn read(stored: &Self::Stored) -> Self;
 
-    /// Appends the numbers at `indices`, which `bytes` have.
-    fn gather(bytes: &[u8], indices: &[u32], to: &mut Vec<Self>);
-
-    /// Appends those of the numbers in `bytes` that are wanted.
-    fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>);
+    /// The whole numbers in `bytes`.
+    fn stored(bytes: &[u8]) -> &[Self::Stored];
 
     /// The lowest bits of a number.
     fn lowest(number: u64) -> Self;
@@ -32,21 +33,16 @@ pub trait Word: ArrowNativeType + Default {
 macro_rules! word {
     ($word:ty) => {
         impl Word for $word {
+            type Stored = [u8; size_of::<$word>()];
             const BYTES: usize = size_of::<$word>();
 
-            fn append(bytes: &[u8], to: &mut Vec<Self>) {
-                let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
-                to.extend(words.iter().map(|w| <$word>::from_le_bytes(*w)));
+            #[inline(always)]
+            fn read(stored: &Self::Stored) -> Self {
+                <$word>::from_le_bytes(*stored)
             }
 
-            fn gather(bytes: &[u8], indices: &[u32], to: &mut Vec<Self>) {
-                let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
-                to.extend(indices.iter().map(|i| <$word>::from_le_bytes(words[*i as usize])));
-            }
-
-            fn append_some(bytes: &[u8], keep: &Selection, to: &mut Vec<Self>) {
-                let words = bytes.as_chunks::<{ size_of::<$word>() }>().0;
-                keep.append(0, words, <$word>::from_le_bytes, to);
+            fn stored(bytes: &[u8]) -> &[Self::Stored] {
+                bytes.as_chunks().0
             }
 
             fn lowest(number: u64) -> Self {
@@ -58,23 +54,17 @@ macro_rules! word {
 word!(u32);
 word!(u64);
 
-/// A dictionary of no more values than this is copied and padded to it, so that a masked index needs no check; the values
-/// of a larger one stay in their page.
-const SMALL: usize = 256;
-
 /// Values of one column.
 pub struct Fixed<W> {
     to: DataType,
-    dictionary: Dictionary<W>,
+    dictionary: Dictionary,
     out: Vec<W>,
 }
 
 /// The values that indices speak of.
-struct Dictionary<W> {
+struct Dictionary {
     /// How many there are.
     count: usize,
-    /// They themselves and zeros behind them, where they are few.
-    small: Box<[W]>,
     /// Their page.
     bytes: Bytes,
 }
@@ -82,22 +72,15 @@ struct Dictionary<W> {
 impl<W: Word> Fixed<W> {
     /// Values that are announced as `to`, whose native type is as wide as `W`.
     pub fn new(to: &DataType) -> Self {
-        let dictionary = Dictionary { count: 0, small: Box::default(), bytes: Bytes::new() };
+        let dictionary = Dictionary { count: 0, bytes: Bytes::new() };
         Self { to: to.clone(), dictionary, out: Vec::new() }
     }
 }
 
 impl<W: Word> Kind for Fixed<W> {
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
-        let known = count.checked_mul(W::BYTES).and_then(|len| bytes.get(..len)).ok_or_else(short)?;
-        let mut small = Vec::new();
-        if count <= SMALL {
-            small.reserve_exact(SMALL);
-            W::append(known, &mut small);
-            small.resize(SMALL, W::default());
-        }
-        let bytes = if count <= SMALL { Bytes::new() } else { bytes };
-        self.dictionary = Dictionary { count, small: small.into(), bytes };
+        let length = count.checked_mul(W::BYTES).filter(|length| *length <= bytes.len()).ok_or_else(short)?;
+        self.dictionary = Dictionary { count, bytes: bytes.slice(..length) };
         Ok(())
     }
 
@@ -109,7 +92,7 @@ impl<W: Word> Kind for Fixed<W> {
         let end = count.checked_mul(W::BYTES).and_then(|len| len.checked_add(*at)).ok_or_else(short)?;
         let found = bytes.get(*at..end).ok_or_else(short)?;
         if keep {
-            W::append(found, &mut self.out);
+            self.out.extend(W::stored(found).iter().map(W::read));
         }
         *at = end;
         Ok(())
@@ -118,7 +101,7 @@ impl<W: Word> Kind for Fixed<W> {
     fn plain_some(&mut self, bytes: &Bytes, at: &mut usize, keep: &Selection) -> Result<()> {
         let start = *at;
         self.plain(bytes, at, keep.rows(), false)?;
-        W::append_some(&bytes[start..*at], keep, &mut self.out);
+        keep.append(0, W::stored(&bytes[start..*at]), |word| W::read(&word), &mut self.out);
         Ok(())
     }
 
@@ -131,17 +114,9 @@ impl<W: Word> Kind for Fixed<W> {
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
-        let Dictionary { count, small, bytes } = &self.dictionary;
-        let highest = indices.iter().copied().max().unwrap_or(0);
-        if highest as usize >= *count {
-            return Err(beyond(highest, *count));
-        }
-        if let Some(small) = small.first_chunk::<SMALL>() {
-            self.out.extend(indices.iter().map(|i| small[*i as usize & (SMALL - 1)]));
-        } else {
-            W::gather(bytes, indices, &mut self.out);
-        }
-        Ok(())
+        let Dictionary { count, bytes } = &self.dictionary;
+        let values = &W::stored(bytes)[..*count];
+        gather(values, indices, &mut self.out).map_err(|index| beyond(index, *count))
     }
 
     fn has_numbers(&self) -> bool {

@@ -14,6 +14,7 @@
 //! | `unpack` | bit packing → numbers, by SIMD where there is |
 //! | `selection` `compress` | the rows that a predicate left, and their values put together |
 //! | `column` | the loop over pages, for every kind of value |
+//! | `gather` `spread` | values looked up in a dictionary; values moved to the rows that are not null |
 //! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
 //! | `dictionary` | the values that a column can have, where a dictionary names them |
 //!
@@ -26,10 +27,12 @@ mod compress;
 mod deltas;
 mod dictionary;
 mod fixed;
+mod gather;
 mod hybrid;
 mod levels;
 mod pages;
 mod selection;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -10,9 +10,11 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 
-use super::column::{Kind, beyond, short, spread};
+use super::column::{Kind, beyond, short};
+use super::gather::check;
 use super::hybrid::BLOCK;
 use super::levels::Places;
+use super::spread::spread;
 use crate::error::{Error, Result};
 use crate::memory::Lease;
 
@@ -93,7 +95,8 @@ impl Text {
         self.ends.push(ended(self.bytes.len()));
     }
 
-    /// The values at `indices`, at most `N` bytes each: copied with their padding, over which the next one goes.
+    /// The values at `indices`, which are there, at most `N` bytes each: copied with their padding, over which the next
+    /// one goes.
     fn padded<const N: usize>(&mut self, indices: impl ExactSizeIterator<Item = usize>) -> Result<()> {
         let room = indices.len() * N;
         self.expect(room);
@@ -101,18 +104,28 @@ impl Text {
         let Self { dictionary, ends, bytes, .. } = self;
         let (padded, lengths) = (dictionary.padded.as_chunks::<N>().0, dictionary.lengths.as_slice());
         let (first, mut at) = (bytes.len(), 0);
-        let start = ends.len();
-        ends.resize(start + indices.len(), 0);
+        let (start, count) = (ends.len(), indices.len());
+        ends.reserve(count);
         let spare = &mut bytes.spare_capacity_mut()[..room];
-        for (end, index) in ends[start..].iter_mut().zip(indices) {
-            let into = &mut spare[at..at + N];
-            // SAFETY: both have `N` bytes, and what is shared is not what is written.
-            unsafe { std::ptr::copy_nonoverlapping(padded[index].as_ptr(), into.as_mut_ptr().cast(), N) };
-            at += usize::from(lengths[index]);
-            *end = ended(first + at);
+        let mut done = 0;
+        for (end, index) in ends.spare_capacity_mut()[..count].iter_mut().zip(indices) {
+            debug_assert!(index < padded.len() && index < lengths.len() && at + N <= spare.len());
+            // SAFETY: the index was compared with the dictionary, which has a length for each of its padded values; no
+            // length is beyond `N`, so `at` is at most as many times `N` as values were written, and `room` is left for
+            // this one. What is shared is not what is written.
+            unsafe {
+                std::ptr::copy_nonoverlapping(padded.as_ptr().add(index).cast(), spare.as_mut_ptr().add(at), N);
+                at += usize::from(*lengths.get_unchecked(index));
+            }
+            end.write(ended(first + at));
+            done += 1;
         }
-        // SAFETY: the values were written one after the other, from the first spare byte on to `at`, which is in `room`.
-        unsafe { bytes.set_len(first + at) };
+        // SAFETY: the values were written one after the other, from the first spare byte on to `at`, which is in `room`,
+        // and an end for each.
+        unsafe {
+            bytes.set_len(first + at);
+            ends.set_len(start + done);
+        }
         Ok(())
     }
 
@@ -163,9 +176,10 @@ impl Text {
         if whole { Ok(()) } else { Err(Error::Format("expected text in UTF-8, found parts of characters".into())) }
     }
 
-    fn check(&self, highest: u32) -> Result<()> {
+    /// Whether the dictionary has a value for each of `indices`.
+    fn check(&self, indices: &[u32]) -> Result<()> {
         let known = self.dictionary.places.len();
-        if (highest as usize) < known { Ok(()) } else { Err(beyond(highest, known)) }
+        check(indices, known).map_err(|index| beyond(index, known))
     }
 }
 
@@ -238,7 +252,7 @@ impl Kind for Text {
     }
 
     fn repeat(&mut self, index: u32, count: usize) -> Result<()> {
-        self.check(index)?;
+        self.check(&[index])?;
         // a block at a time, as the room for one is made for the longest value
         let mut left = count;
         while left > 0 {
@@ -250,7 +264,7 @@ impl Kind for Text {
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
-        self.check(indices.iter().copied().max().unwrap_or(0))?;
+        self.check(indices)?;
         self.values(indices.iter().map(|i| *i as usize))
     }
 

@@ -15,6 +15,9 @@ pub fn unpack(width: u8, bytes: &[u8], out: &mut [u32]) {
         // SAFETY: the processor has AVX2.
         done = unsafe { avx2::unpack(width, bytes, out) };
     }
+    if done == out.len() {
+        return;
+    }
     let bytes = bytes.get(done / GROUP * usize::from(width)..).unwrap_or_default();
     let (whole, rest) = out[done..].as_chunks_mut::<32>();
     portable(width, bytes, whole.as_flattened_mut());
