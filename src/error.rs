@@ -66,6 +66,8 @@ pub enum Error {
     Stream(String),
     /// The run was cancelled; never reaches a user.
     Cancelled,
+    /// Some rows take far more bytes than was expected of so many, so fewer are taken at a time; never reaches a user.
+    Wide,
     /// An exception of the user's own code, carried unchanged. Made and read on the consumer's thread.
     Foreign(Box<dyn Any + Send + Sync>),
 }
@@ -165,6 +167,7 @@ impl fmt::Display for Error {
             Error::Io { path: Some(p), source } => write!(f, "{p}: {source}"),
             Error::Io { path: None, source } => write!(f, "{source}"),
             Error::Cancelled => f.write_str("the run was cancelled"),
+            Error::Wide => f.write_str("rows are wider than expected"),
             Error::Foreign(_) => f.write_str("an exception of the caller's own"),
         }
     }

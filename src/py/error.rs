@@ -27,7 +27,7 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         Error::Format(_) => made("FormatError"),
         Error::MemoryLimit(_) => made("MemoryLimitError"),
         Error::Spill(_) => made("SpillError"),
-        Error::Stream(_) | Error::Cancelled => made("StreamError"),
+        Error::Stream(_) | Error::Cancelled | Error::Wide => made("StreamError"),
         Error::Value(_) => Ok(PyValueError::new_err(message)),
         Error::Type(_) => Ok(PyTypeError::new_err(message)),
         Error::NotImplemented(_) => Ok(PyNotImplementedError::new_err(message)),

@@ -33,6 +33,8 @@ pub struct Opening {
     pub part: usize,
     /// Rows of a window.
     pub window: usize,
+    /// Bytes of a window of a column, of more than one row, beyond which it is [`Error::Wide`].
+    pub wide: usize,
     /// Its rows that are read; windows are cut by their positions among these.
     pub rows: Arc<Rows>,
     /// The position to begin at.
@@ -98,7 +100,7 @@ impl ColumnReader {
         let flat = match Range::clone(&chosen.leaves) {
             Range { start: leaf, end } if leaf + 1 == end => {
                 let pages = || opening.pages(leaf);
-                flat::open(group.column(leaf), &chosen.announced, pages, opening.holder.empty(), rows)
+                flat::open(group.column(leaf), &chosen.announced, pages, opening.holder.empty(), rows, opening.wide)
             }
             _ => Ok(None),
         };

@@ -137,7 +137,7 @@ impl RowGroups for Group<'_> {
         let pages = self.opening.pages(leaf).map_err(|e| ParquetError::General(e.to_string()))?;
         let descriptor = self.metadata().file_metadata().schema_descr().column(leaf);
         let levels = [descriptor.max_rep_level(), descriptor.max_def_level()];
-        let room = Room::new(&descriptor, self.to, self.opening.holder.empty());
+        let room = Room::new(&descriptor, self.to, self.opening.holder.empty(), self.opening.wide);
         let leaf = Arc::new(Mutex::new(Leaf { pages, room, levels }));
         self.leaves.lock().unwrap_or_else(PoisonError::into_inner).push(leaf.clone());
         let reader = Reader { leaf, refused: self.refused.clone() };

@@ -128,7 +128,8 @@ impl RowGroup {
     /// The columns of the window that begins at `start`.
     ///
     /// # Errors
-    /// Damaged pages, by column; [`Error::Cancelled`] when an earlier window failed or the run ended.
+    /// Damaged pages, by column; [`Error::Wide`] where the window is to be taken otherwise, which changes nothing for later
+    /// ones; [`Error::Cancelled`] when an earlier window failed or the run ended.
     pub fn read(&self, start: u64, rows: usize, context: &Context) -> Result<Window> {
         let me = thread::current().id();
         let mut board = self.board();
@@ -136,6 +137,9 @@ impl RowGroup {
         board.windows.insert(place, Open::new(start, rows, self.opening.columns.len(), self.judged == 0));
         loop {
             if let Some(window) = board.finished(start) {
+                if let Err(Error::Wide) = window {
+                    self.pass(&mut board, start, rows);
+                }
                 self.moved.notify_all();
                 return window;
             }
@@ -219,6 +223,14 @@ impl RowGroup {
             readers.clear();
         }
         decoded
+    }
+
+    /// Leaves out the window at `start` in the lanes that have not read it; they are opened anew behind it.
+    fn pass(&self, board: &mut Board, start: u64, rows: usize) {
+        for (lane, turn) in self.lanes.iter().zip(&mut board.lanes).filter(|(_, turn)| turn.row == start) {
+            lane.readers().clear();
+            turn.row += rows as u64;
+        }
     }
 
     /// Whether the pages of the run take more than half of its limit.
@@ -317,7 +329,12 @@ impl Board {
         start >= self.over
             || match &window.fault {
                 None => window.judged && window.done == self.lanes.len(),
-                Some((failed, _)) => self.lanes[..*failed].iter().all(|turn| turn.row > start),
+                Some((failed, error)) => {
+                    // where later windows go on, nobody is in a lane that is passed
+                    let goes_on = matches!(error, Error::Wide);
+                    self.lanes[..*failed].iter().all(|turn| turn.row > start)
+                        && !(goes_on && self.lanes.iter().any(|turn| turn.busy && turn.row == start))
+                }
             }
     }
 
@@ -332,7 +349,9 @@ impl Board {
             return Some(Err(Error::Cancelled));
         }
         if let Some((_, error)) = window.fault {
-            self.over = start;
+            if !matches!(error, Error::Wide) {
+                self.over = start;
+            }
             return Some(Err(error));
         }
         let rows = window.keep.map_or(window.rows, |keep| keep.count());
@@ -379,9 +398,11 @@ impl Board {
                 }
             }
             Err(error) => {
+                if !matches!(error, Error::Wide) {
+                    // later windows of this lane are never right
+                    turn.row = u64::MAX;
+                }
                 window.fail(job.lane, error);
-                // later windows of this lane are never right
-                turn.row = u64::MAX;
             }
         }
     }

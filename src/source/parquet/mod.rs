@@ -8,6 +8,7 @@
 //! | `prune/` | row groups and rows that statistics, page index, Bloom filters and dictionaries rule out |
 //! | `rows` | the rows of a row group that are read |
 //! | `pieces` | a run: row groups → windows → batches |
+//! | `windows` | a piece as windows, narrower where its rows turn out wide |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `decoder` | one column: ours or the crate's |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
@@ -47,6 +48,7 @@ mod snappy;
 mod tests;
 mod types;
 mod wellformed;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;

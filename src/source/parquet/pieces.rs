@@ -14,6 +14,7 @@ use super::decoder::Opening;
 use super::lanes::{RowGroup, Window};
 use super::prune::{Pruner, stored};
 use super::rows::Rows;
+use super::windows::Windows;
 use crate::batch::{bytes_held, bytes_of_rows, slices, with_columns};
 use crate::context::{Context, Counters};
 use crate::error::{Error, Result};
@@ -111,16 +112,21 @@ impl ParquetPieces {
         leaves.map(|leaf| usize::try_from(group.column(leaf).uncompressed_size()).unwrap_or(0).min(1 << 20)).sum()
     }
 
+    /// Bytes that a window of row group `part` is to have.
+    fn window_bytes(&self, part: usize, context: &Context) -> usize {
+        let options = &context.options;
+        // where columns are opened anew for each window, few large ones cost less than many; batches are cut from them
+        match options.memory_limit.filter(|limit| self.pages_of(part) > limit / 2) {
+            Some(limit) => (limit / 8).min(WINDOW),
+            None => options.bytes_in_force().min(WINDOW),
+        }
+    }
+
     /// Rows of a window, and whether the row group is one piece: by the file and the options alone.
     fn windows(&self, part: usize, rows: u64, context: &Context) -> (u64, bool) {
         let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part)).sum::<usize>().max(1);
         let options = &context.options;
-        // where columns are opened anew for each window, few large ones cost less than many; batches are cut from them
-        let bytes = match options.memory_limit.filter(|limit| self.pages_of(part) > limit / 2) {
-            Some(limit) => (limit / 8).min(WINDOW),
-            None => options.bytes_in_force().min(WINDOW),
-        };
-        let most = (bytes / row).clamp(1, options.batch_size);
+        let most = (self.window_bytes(part, context) / row).clamp(1, options.batch_size);
         // whole kilobytes of validity and values, where there are that many rows
         let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
         let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row)
@@ -128,8 +134,10 @@ impl ParquetPieces {
         (most as u64, alone || self.source.columns.is_empty())
     }
 
-    fn opening(&self, part: u32, window: usize, rows: Arc<Rows>, start: u64) -> Opening {
+    /// What it takes to open the decoders of row group `part` at position `start` of its `rows`, for windows of so many.
+    pub fn opening(&self, part: u32, window: usize, rows: Arc<Rows>, start: u64, context: &Context) -> Opening {
         Opening {
+            wide: self.window_bytes(part as usize, context) / 2 * 3,
             at: self.at.clone(),
             metadata: self.source.layout.metadata.clone(),
             columns: self.source.columns.clone(),
@@ -144,27 +152,30 @@ impl ParquetPieces {
         }
     }
 
-    fn damaged(&self, error: Error, part: u32) -> Error {
+    /// The error with its file and row group.
+    pub fn damaged(&self, error: Error, part: u32) -> Error {
         match error {
-            e @ (Error::Cancelled | Error::Io { .. } | Error::Foreign(_)) => e,
+            e @ (Error::Cancelled | Error::Wide | Error::Io { .. } | Error::Foreign(_)) => e,
             e @ Error::MemoryLimit(_) => e.context(format!("{}: row group {part}", self.source.name())),
             e => Error::Format(format!("{}: row group {part}: {e}", self.source.name())),
         }
     }
 
     /// Row group `part`, opened by whoever comes first.
-    fn group(&self, part: u32, window: usize) -> Result<Arc<RowGroup>> {
+    fn group(&self, part: u32, window: usize, context: &Context) -> Result<Arc<RowGroup>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(shared) = open.get_mut(&part) else { return Err(Error::Cancelled) };
         if let Some(group) = &shared.group {
             return Ok(group.clone());
         }
-        let group = Arc::new(RowGroup::new(self.opening(part, window, shared.rows.clone(), shared.start), false));
+        let opening = self.opening(part, window, shared.rows.clone(), shared.start, context);
+        let group = Arc::new(RowGroup::new(opening, false));
         shared.group = Some(group.clone());
         Ok(group)
     }
 
-    fn leave(&self, part: u32) {
+    /// A window of row group `part` is read.
+    pub fn leave(&self, part: u32) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = open.get_mut(&part) {
             shared.windows -= 1;
@@ -197,7 +208,7 @@ impl ParquetPieces {
     }
 
     /// Decoded columns → batches that obey the limits, with their bytes leased.
-    fn batches(&self, window: Window, lease: &mut Lease, context: &Context) -> Result<Vec<Held>> {
+    pub fn batches(&self, window: Window, lease: &mut Lease, context: &Context) -> Result<Vec<Held>> {
         let (source, Window { columns, rows }) = (&self.source, window);
         if rows == 0 {
             return Ok(Vec::new());
@@ -257,7 +268,7 @@ impl Pieces for ParquetPieces {
         }
     }
 
-    fn open(self: Arc<Self>, piece: Piece, mut lease: Lease, context: &Arc<Context>) -> Result<Pull> {
+    fn open(self: Arc<Self>, piece: Piece, lease: Lease, context: &Arc<Context>) -> Result<Pull> {
         let place = piece.place;
         let rows = self.rows_of(place.part)?;
         let (window, alone) = self.windows(place.part as usize, rows.count(), context);
@@ -266,42 +277,22 @@ impl Pieces for ParquetPieces {
             return Ok(self.counted(place, context));
         }
         let start = rows.position(place.start);
-        if !alone {
-            let mut read = || -> Result<Vec<Held>> {
-                let group = self.group(place.part, window as usize)?;
-                let window = group.read(start, place.len as usize, context)?;
-                self.leave(place.part);
-                self.batches(window, &mut lease, context)
-            };
-            let batches = read().map_err(|e| self.damaged(e, place.part))?;
-            return Ok(Box::new(batches.into_iter().map(Ok)));
-        }
-        self.leave(place.part);
-        let group = RowGroup::new(self.opening(place.part, window as usize, rows, start), true);
-        let end = start + place.len;
-        let mut row = start;
-        let context = context.clone();
-        let mut ready: std::vec::IntoIter<Held> = vec![].into_iter();
-        Ok(Box::new(std::iter::from_fn(move || {
-            loop {
-                if let Some(held) = ready.next() {
-                    return Some(Ok(held));
-                }
-                if row == end {
-                    return None;
-                }
-                let len = (end - row).min(window);
-                let read = group.read(row, len as usize, &context);
-                row += len;
-                match read.and_then(|window| self.batches(window, &mut lease, &context)) {
-                    Ok(batches) => ready = batches.into_iter(),
-                    Err(e) => {
-                        row = end;
-                        return Some(Err(self.damaged(e, place.part)));
-                    }
-                }
-            }
-        })))
+        let shared = if alone {
+            self.leave(place.part);
+            None
+        } else {
+            Some(self.group(place.part, window as usize, context)?)
+        };
+        Ok(Box::new(Windows::new(
+            self,
+            place.part,
+            rows,
+            start..start + place.len,
+            window,
+            shared,
+            lease,
+            context.clone(),
+        )))
     }
 }
 

@@ -29,6 +29,9 @@ const OFTEN: u64 = 1 << 20;
 /// What one leaf of a column takes in the current window.
 pub struct Room {
     lease: Lease,
+    /// Bytes that are too many for a window, and for the current one: nothing is too much for one row.
+    wide: usize,
+    bound: usize,
     /// Bytes that a level takes, with its value.
     level: usize,
     /// Bytes of a value that the crate makes room for by the window's rows, whatever its pages have; 0 where rows are lists.
@@ -75,8 +78,9 @@ enum Repetition {
 }
 
 impl Room {
-    /// For leaf `column` of a column that is announced as `to`; what it takes is leased by `lease`, which is empty.
-    pub fn new(column: &ColumnDescriptor, to: &DataType, lease: Lease) -> Self {
+    /// For leaf `column` of a column that is announced as `to`; what it takes is leased by `lease`, which is empty. A window
+    /// that takes more than `wide` bytes is told; as what is counted is a bound, it is so only from twice as many on.
+    pub fn new(column: &ColumnDescriptor, to: &DataType, lease: Lease, wide: usize) -> Self {
         let offset = if matches!(to, DataType::LargeList(_)) { 8 } else { 4 };
         let most = [column.max_rep_level(), column.max_def_level()];
         let value = value_bytes(column);
@@ -85,6 +89,8 @@ impl Room {
         let level = if lists > 0 { value.saturating_add(8 + lists * offset) } else { 2 };
         Self {
             lease,
+            wide: wide.saturating_mul(2),
+            bound: usize::MAX,
             level,
             value: if lists > 0 { 0 } else { value },
             most,
@@ -110,6 +116,8 @@ impl Room {
     pub fn begin(&mut self, rows: impl Iterator<Item = Range<u64>>, window: usize, share: usize) -> Result<()> {
         self.wanted = rows.filter(|rows| !rows.is_empty()).collect();
         self.share = share;
+        let single = self.wanted.iter().map(|rows| rows.end - rows.start).sum::<u64>() <= 1;
+        self.bound = if single { usize::MAX } else { self.wide };
         self.behind_indices = 0;
         let first = if self.most[0] > 0 { self.level.saturating_mul(STEP) } else { window.saturating_mul(self.value) };
         self.counted = if self.wanted.is_empty() { 0 } else { first };
@@ -228,7 +236,11 @@ impl Room {
     /// Leases what was counted, and `more` than that.
     fn settle(&mut self, more: usize) -> Result<()> {
         let lengths = self.lengths.len() * size_of::<u32>();
-        let beyond = self.counted.saturating_add(more).saturating_sub(self.share);
+        let all = self.counted.saturating_add(more);
+        if all > self.bound {
+            return Err(Error::Wide);
+        }
+        let beyond = all.saturating_sub(self.share);
         self.lease.resize(lengths.saturating_add(beyond))
     }
 
@@ -405,7 +417,7 @@ mod tests {
     fn room(text: &str, to: &DataType, limit: usize) -> Room {
         let schema = SchemaDescriptor::new(Arc::new(parse_message_type(text).expect("a schema")));
         let holder = MemoryPool::new(Some(limit)).holder("parquet pages", None);
-        Room::new(&schema.column(0), to, holder.empty())
+        Room::new(&schema.column(0), to, holder.empty(), usize::MAX)
     }
 
     /// Runs of one value each, with their length in front.

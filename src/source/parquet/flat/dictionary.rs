@@ -36,7 +36,7 @@ pub fn dictionary(
     match (column.column_type(), to) {
         (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => values(Fixed::<u32>::new(to), bytes, count),
         (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => values(Fixed::<u64>::new(to), bytes, count),
-        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => values(Text::new(to, lease), bytes, count),
+        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => values(Text::new(to, lease, usize::MAX), bytes, count),
         _ => Ok(None),
     }
 }

@@ -75,14 +75,15 @@ pub trait Decode: Send {
     fn skip(&mut self, rows: usize);
 }
 
-/// A decoder for `column`, announced as `to`, over its `pages`; text is leased by `lease`, which is empty. `None` where
-/// only the crate has one. Reads nothing yet.
+/// A decoder for `column`, announced as `to`, over its `pages`; text is leased by `lease`, which is empty, and some rows of
+/// it with more than `wide` bytes are [`crate::error::Error::Wide`]. `None` where only the crate has one. Reads nothing yet.
 pub fn open(
     column: &ColumnChunkMetaData,
     to: &DataType,
     pages: impl FnOnce() -> Result<Pages>,
     lease: Lease,
     rows: usize,
+    wide: usize,
 ) -> Result<Option<Box<dyn Decode>>> {
     if !is_flat(column) {
         return Ok(None);
@@ -98,7 +99,7 @@ pub fn open(
             Box::new(Flat::new(parts()?, Fixed::<u64>::new(to), rows))
         }
         (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => {
-            Box::new(Flat::new(parts()?, Text::new(to, lease), rows))
+            Box::new(Flat::new(parts()?, Text::new(to, lease, wide), rows))
         }
         _ => return Ok(None),
     }))

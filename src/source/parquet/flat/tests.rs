@@ -95,7 +95,9 @@ fn selected(
     let rows = usize::try_from(group.num_rows()).expect("rows");
     let at = Arc::new(InMemory::new("x", bytes.to_vec()));
     let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
-    let Some(mut column) = super::open(group.column(0), to, pages, holder.empty(), rows)? else { return Ok(None) };
+    let Some(mut column) = super::open(group.column(0), to, pages, holder.empty(), rows, usize::MAX)? else {
+        return Ok(None);
+    };
     column.skip(passed);
     let mut out = Vec::new();
     let mut left = rows - passed;

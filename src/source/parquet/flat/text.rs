@@ -27,6 +27,8 @@ const PADDED: usize = 256 << 10;
 pub struct Text {
     utf8: bool,
     lease: Lease,
+    /// Bytes of a window that are too many, unless it is one row.
+    wide: usize,
     /// Bytes leased for what the dictionary takes beside its page; the rest is for `bytes`.
     dictionary_bytes: usize,
     dictionary: Dictionary,
@@ -52,12 +54,13 @@ struct Dictionary {
 }
 
 impl Text {
-    /// Text, or bytes, by `to`; what it takes is leased by `lease`, which is empty.
-    pub fn new(to: &DataType, lease: Lease) -> Self {
+    /// Text, or bytes, by `to`; what it takes is leased by `lease`, which is empty. A window of it that is `wide` is told.
+    pub fn new(to: &DataType, lease: Lease, wide: usize) -> Self {
         let (ends, bytes) = (vec![0], Vec::new());
         Self {
             utf8: *to == DataType::Utf8,
             lease,
+            wide,
             dictionary_bytes: 0,
             dictionary: Dictionary::default(),
             before: (0, 0),
@@ -77,6 +80,9 @@ impl Text {
     /// Room for `more` bytes.
     fn grow(&mut self, more: usize) -> Result<()> {
         let all = self.bytes.len() + more;
+        if all > self.wide && self.rows > 1 {
+            return Err(Error::Wide);
+        }
         if i32::try_from(all).is_err() {
             return Err(Error::MemoryLimit(format!(
                 "{all} bytes of text in one batch, its offsets reach {}; lower batch_size",
@@ -84,7 +90,8 @@ impl Text {
             )));
         }
         if all > self.bytes.capacity() {
-            let capacity = all.max(self.bytes.capacity() * 2);
+            let twice = self.bytes.capacity() * 2;
+            let capacity = all.max(if self.rows > 1 { twice.min(self.wide) } else { twice });
             self.lease.resize(capacity + self.dictionary_bytes)?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
@@ -139,7 +146,7 @@ impl Text {
         let total: usize = lengths.iter().map(|n| usize::from(*n)).sum();
         let average = (total / lengths.len().max(1) + 1).min(self.dictionary.stride);
         let rows = self.rows + self.rows / 16;
-        let _ = self.grow(average.saturating_mul(rows).saturating_add(room));
+        let _ = self.grow(average.saturating_mul(rows).saturating_add(room).min(self.wide));
     }
 
     /// The values at `indices`, which are there.
@@ -224,7 +231,7 @@ impl Kind for Text {
         if before > 0 && self.bytes.capacity() == 0 {
             let about = (bytes / before + 1).saturating_mul(rows + rows / 64);
             // and what the last block is given beyond what it takes
-            let _ = self.grow(about.saturating_add(BLOCK * self.dictionary.stride));
+            let _ = self.grow(about.saturating_add(BLOCK * self.dictionary.stride).min(self.wide));
         }
     }
 
