@@ -9,6 +9,7 @@
 //! | `rows` | the rows of a row group that are read |
 //! | `pieces` | a run: row groups → windows → batches |
 //! | `windows` | a piece as windows, narrower where its rows turn out wide |
+//! | `join` | small row groups that make one batch |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `decoder` | one column: ours or the crate's |
 //! | `flat/` | our decoder of flat columns; the crate's takes the rest |
@@ -36,6 +37,7 @@ mod flat;
 mod foreign;
 mod guard;
 mod header;
+mod join;
 mod lanes;
 mod layout;
 mod pages;

@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::compute::cast;
+use arrow::datatypes::DataType;
 
 use super::ParquetSource;
 use super::codec::Desk;
 use super::decoder::Opening;
+use super::join::Joined;
 use super::lanes::{RowGroup, Window};
 use super::prune::{Pruner, stored};
 use super::rows::Rows;
@@ -37,6 +39,8 @@ pub struct ParquetPieces {
     pruner: Pruner,
     pages: Holder,
     desk: Arc<Desk>,
+    /// Whether small row groups may be put together: what has a dictionary of its own cannot.
+    joins: bool,
     _footer: Lease,
     cursor: Mutex<Cursor>,
     /// Row groups that have windows which are still to be read.
@@ -51,7 +55,12 @@ struct Shared {
     windows: u64,
     /// What more than one worker reads.
     group: Option<Arc<RowGroup>>,
+    /// Row groups that the same piece has besides.
+    joined: Parts,
 }
+
+/// Row groups, each with its rows that are read.
+type Parts = Vec<(u32, Arc<Rows>)>;
 
 /// The next window.
 struct Cursor {
@@ -65,6 +74,14 @@ struct Cursor {
     from: u64,
     /// Rows that are still wanted.
     left: u64,
+}
+
+impl Cursor {
+    /// Leaves `rows` rows behind.
+    fn take(&mut self, rows: u64) {
+        self.at += rows;
+        self.left = self.left.saturating_sub(rows);
+    }
 }
 
 impl ParquetPieces {
@@ -102,7 +119,8 @@ impl ParquetPieces {
             cursor.from = if there { place.start } else { 0 };
         }
         let (cursor, open) = (Mutex::new(cursor), Mutex::default());
-        Ok(Self { source, at, counters, pruner, pages, desk, _footer: footer, cursor, open })
+        let joins = !source.columns.is_empty() && !source.schema.fields().iter().any(|f| has_dictionary(f.data_type()));
+        Ok(Self { source, at, counters, pruner, pages, desk, joins, _footer: footer, cursor, open })
     }
 
     /// About what a page and a dictionary of each column take, by the footer: most writers end a page at 1 MiB.
@@ -185,15 +203,78 @@ impl ParquetPieces {
         }
     }
 
-    /// The rows of row group `part` that are read.
-    fn rows_of(&self, part: u32) -> Result<Arc<Rows>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = open.get(&part) {
-            return Ok(shared.rows.clone());
+    /// The rows of the piece's row group that are read, and those row groups that it has besides.
+    fn rows_of(&self, place: Place) -> Result<(Arc<Rows>, Parts)> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get_mut(&place.part) {
+            return Ok((shared.rows.clone(), std::mem::take(&mut shared.joined)));
         }
         drop(open);
         // a piece of another run
-        self.pruner.again(part as usize).map(Arc::new)
+        let again = |part| self.pruner.again(part).map(Arc::new);
+        let rows = again(place.part as usize)?;
+        let mut left = place.len.saturating_sub(rows.count() - rows.position(place.start));
+        let mut joined = Vec::new();
+        for part in self.source.groups.iter().filter(|part| **part > place.part as usize) {
+            if left == 0 {
+                break;
+            }
+            let rows = again(*part)?;
+            left = left.saturating_sub(rows.count());
+            if rows.count() > 0 {
+                joined.push((u32::try_from(*part).map_err(|_| Error::Format("too many row groups".into()))?, rows));
+            }
+        }
+        Ok((rows, joined))
+    }
+
+    /// Bytes that a decoded row of row group `part` takes.
+    fn row_bytes(&self, part: u32) -> usize {
+        self.source.columns.iter().map(|c| c.row_bytes(part as usize)).sum()
+    }
+
+    /// The row group that the cursor is in, and its rows, of which some are left; `None` at the end.
+    fn reach(&self, cursor: &mut Cursor) -> Result<Option<(u32, Arc<Rows>)>> {
+        while let Some(&part) = self.source.groups.get(cursor.group)
+            && cursor.left > 0
+        {
+            let part = u32::try_from(part).map_err(|_| Error::Format("too many row groups".into()))?;
+            let rows = if let Some(rows) = &cursor.rows {
+                rows.clone()
+            } else {
+                let rows = self.begin(part).map_err(|e| self.damaged(e, part))?;
+                cursor.at = rows.position(std::mem::take(&mut cursor.from));
+                cursor.rows.insert(rows).clone()
+            };
+            if cursor.at < rows.count() {
+                return Ok(Some((part, rows)));
+            }
+            (cursor.group, cursor.rows, cursor.at) = (cursor.group + 1, None, 0);
+        }
+        Ok(None)
+    }
+
+    /// Small row groups that follow the `len` rows of `part`, for the same batch: half as many as lie before them, so that
+    /// who wants but a few rows does not wait for many.
+    fn join(&self, cursor: &mut Cursor, part: u32, len: u64, context: &Context) -> Parts {
+        let bytes = |part, rows: u64| self.row_bytes(part).saturating_mul(rows as usize);
+        let mut left_bytes = self.window_bytes(part as usize, context).saturating_sub(bytes(part, len));
+        let mut left_rows = (context.options.batch_size as u64).saturating_sub(len);
+        let most = cursor.group / 2;
+        let mut joined = Vec::new();
+        // what is wrong with the next row group is told in its turn
+        while joined.len() < most
+            && let Ok(Some((part, rows))) = self.reach(cursor)
+        {
+            let (rest, more) = (bytes(part, rows.count()), rows.count());
+            if more > left_rows || rest > left_bytes || !self.windows(part as usize, more, context).1 {
+                break;
+            }
+            (left_bytes, left_rows) = (left_bytes - rest, left_rows - more);
+            cursor.take(more);
+            joined.push((part, rows));
+        }
+        joined
     }
 
     /// What is read of row group `part`, which the run has come to.
@@ -234,65 +315,60 @@ impl ParquetPieces {
 impl Pieces for ParquetPieces {
     fn next(&self, context: &Arc<Context>) -> Result<Option<Piece>> {
         let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let Some(&part) = self.source.groups.get(cursor.group) else { return Ok(None) };
-            if cursor.left == 0 {
-                return Ok(None);
-            }
-            let part = u32::try_from(part).map_err(|_| Error::Format("too many row groups".into()))?;
-            let rows = if let Some(rows) = &cursor.rows {
-                rows.clone()
-            } else {
-                let rows = self.begin(part).map_err(|e| self.damaged(e, part))?;
-                cursor.at = rows.position(std::mem::take(&mut cursor.from));
-                cursor.rows.insert(rows).clone()
-            };
-            let left = rows.count().saturating_sub(cursor.at);
-            if left == 0 {
-                (cursor.group, cursor.rows, cursor.at) = (cursor.group + 1, None, 0);
-                continue;
-            }
-            let (window, alone) = self.windows(part as usize, rows.count(), context);
-            let len = if alone { left } else { left.min(window) };
-            let place = Place { file: 0, part, start: rows.row(cursor.at), len, line: 0 };
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let (start, windows) = (cursor.at, left.div_ceil(len));
-            open.entry(part).or_insert(Shared { rows, start, windows, group: None });
-            drop(open);
-            cursor.at += len;
-            cursor.left = cursor.left.saturating_sub(len);
-            let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part as usize)).sum();
-            // the crate's text comes as views and is copied; a filter copies what is left of the columns it looks at
-            let need = row.saturating_mul(window.min(len) as usize).saturating_mul(2);
-            return Ok(Some(Piece { place, need, raw: None }));
+        let Some((part, rows)) = self.reach(&mut cursor)? else { return Ok(None) };
+        let (window, alone) = self.windows(part as usize, rows.count(), context);
+        let left = rows.count() - cursor.at;
+        let len = if alone { left } else { left.min(window) };
+        let mut place = Place { file: 0, part, start: rows.row(cursor.at), len, line: 0 };
+        let (start, windows) = (cursor.at, left.div_ceil(len));
+        let row = self.row_bytes(part);
+        // the crate's text comes as views and is copied; a filter copies what is left of the columns it looks at
+        let mut need = row.saturating_mul(window.min(len) as usize).saturating_mul(2);
+        cursor.take(len);
+        let joined = if alone && self.joins { self.join(&mut cursor, part, len, context) } else { Vec::new() };
+        for (part, rows) in &joined {
+            place.len += rows.count();
+            need = need.saturating_add(self.row_bytes(*part).saturating_mul(rows.count() as usize).saturating_mul(2));
         }
+        if !joined.is_empty() {
+            // they are copied together
+            need = need.saturating_add(need / 2);
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.entry(part).or_insert(Shared { rows, start, windows, group: None, joined });
+        drop(open);
+        Ok(Some(Piece { place, need, raw: None }))
     }
 
-    fn open(self: Arc<Self>, piece: Piece, lease: Lease, context: &Arc<Context>) -> Result<Pull> {
+    fn open(self: Arc<Self>, piece: Piece, mut lease: Lease, context: &Arc<Context>) -> Result<Pull> {
         let place = piece.place;
-        let rows = self.rows_of(place.part)?;
-        let (window, alone) = self.windows(place.part as usize, rows.count(), context);
+        let (rows, joined) = self.rows_of(place)?;
         if self.source.columns.is_empty() {
             self.leave(place.part);
             return Ok(self.counted(place, context));
         }
+        let (window, alone) = self.windows(place.part as usize, rows.count(), context);
         let start = rows.position(place.start);
-        let shared = if alone {
-            self.leave(place.part);
-            None
-        } else {
-            Some(self.group(place.part, window as usize, context)?)
-        };
-        Ok(Box::new(Windows::new(
-            self,
-            place.part,
-            rows,
-            start..start + place.len,
-            window,
-            shared,
-            lease,
-            context.clone(),
-        )))
+        if joined.is_empty() {
+            let shared = if alone { None } else { Some(self.group(place.part, window as usize, context)?) };
+            if alone {
+                self.leave(place.part);
+            }
+            let left = start..start + place.len;
+            return Ok(Box::new(Windows::new(self, place.part, rows, left, window, shared, lease, context.clone())));
+        }
+        self.leave(place.part);
+        let mut parts = vec![(place.part, rows, start)];
+        parts.extend(joined.into_iter().map(|(part, rows)| (part, rows, 0)));
+        let mut windows = Vec::with_capacity(parts.len());
+        for (part, rows, start) in parts {
+            let left = start..rows.count();
+            let own = self.row_bytes(part).saturating_mul(rows.count() as usize).saturating_mul(2);
+            let own = lease.split(own.min(lease.bytes()))?;
+            let (window, _) = self.windows(part as usize, rows.count(), context);
+            windows.push(Windows::new(self.clone(), part, rows, left, window, None, own, context.clone()));
+        }
+        Ok(Box::new(Joined::new(windows, lease, context)))
     }
 }
 
@@ -307,5 +383,16 @@ impl ParquetPieces {
             let batch = crate::batch::without_columns(self.source.schema.clone(), rows)?;
             Ok(Held { batch, first: Ordinal::default(), lease: holder.empty() })
         }))
+    }
+}
+
+fn has_dictionary(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(..) => true,
+        DataType::List(of) | DataType::LargeList(of) | DataType::FixedSizeList(of, _) | DataType::Map(of, _) => {
+            has_dictionary(of.data_type())
+        }
+        DataType::Struct(fields) => fields.iter().any(|f| has_dictionary(f.data_type())),
+        _ => false,
     }
 }
