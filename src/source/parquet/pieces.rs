@@ -26,7 +26,7 @@ use crate::source::read_at::ReadAt;
 
 /// Bytes of a decoded window that are aimed at: small enough to stay in cache between steps, large enough that a
 /// batch's own cost does not show.
-const WINDOW: usize = 4 << 20;
+const WINDOW: usize = 3 << 20;
 /// A row group whose columns decode to less than this is one piece, read by one worker alone: it then has pages and
 /// dictionaries of its own, which a tight limit has no room for.
 const ALONE: usize = 16 << 20;
