@@ -76,8 +76,8 @@ struct Open {
     start: u64,
     rows: usize,
     columns: Vec<Option<ArrayRef>>,
-    /// Lanes that are done.
-    done: usize,
+    /// How far each lane is with it.
+    lanes: Vec<Stage>,
     /// The rows that the predicates left; `None`: all, or not known yet.
     keep: Option<Selection>,
     judged: bool,
@@ -92,6 +92,14 @@ pub struct Window {
     pub columns: Vec<ArrayRef>,
     /// How many rows are left.
     pub rows: usize,
+}
+
+/// How far a lane is with a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waits,
+    Taken,
+    Done,
 }
 
 /// A lane of a window, taken from the board.
@@ -134,7 +142,8 @@ impl RowGroup {
         let me = thread::current().id();
         let mut board = self.board();
         let place = board.windows.iter().position(|w| w.start > start).unwrap_or(board.windows.len());
-        board.windows.insert(place, Open::new(start, rows, self.opening.columns.len(), self.judged == 0));
+        let window = Open::new(start, rows, self.opening.columns.len(), self.lanes.len(), self.judged == 0);
+        board.windows.insert(place, window);
         loop {
             if let Some(window) = board.finished(start) {
                 if let Err(Error::Wide) = window {
@@ -179,8 +188,7 @@ impl RowGroup {
         if let Err(Error::MemoryLimit(_)) = &decoded
             && self.makes_room(&mut board, &job)
         {
-            // the job goes back to the board
-            board.lanes[job.lane].busy = false;
+            board.put_back(&job);
             self.moved.notify_all();
             std::mem::forget(alarm);
             return board;
@@ -193,7 +201,7 @@ impl RowGroup {
             self.lanes[job.lane].readers().clear();
         }
         board.put(&job, &self.lanes[job.lane], decoded);
-        let judge = board.window(job.start).filter(|w| !w.judged && w.done == self.judged && w.fault.is_none());
+        let judge = board.window(job.start).filter(|w| w.may_be_judged(self.judged));
         if let Some(window) = judge {
             let columns: Vec<ArrayRef> = window.columns.iter().flatten().cloned().collect();
             drop(board);
@@ -227,6 +235,7 @@ impl RowGroup {
 
     /// Leaves out the window at `start` in the lanes that have not read it; they are opened anew behind it.
     fn pass(&self, board: &mut Board, start: u64, rows: usize) {
+        // whoever has it, has come to it by now (`Board::finishes`)
         for (lane, turn) in self.lanes.iter().zip(&mut board.lanes).filter(|(_, turn)| turn.row == start) {
             lane.readers().clear();
             turn.row += rows as u64;
@@ -302,13 +311,26 @@ impl Drop for Alarm<'_> {
 }
 
 impl Open {
-    fn new(start: u64, rows: usize, columns: usize, judged: bool) -> Self {
-        Self { start, rows, columns: vec![None; columns], done: 0, keep: None, judged, fault: None }
+    fn new(start: u64, rows: usize, columns: usize, lanes: usize, judged: bool) -> Self {
+        let (columns, lanes) = (vec![None; columns], vec![Stage::Waits; lanes]);
+        Self { start, rows, columns, lanes, keep: None, judged, fault: None }
     }
 
     /// Whether lane `lane` may be read by what is known of the window.
     fn wants(&self, lane: usize, judged: usize) -> bool {
-        (self.judged || lane < judged) && self.fault.as_ref().is_none_or(|(failed, _)| lane < *failed)
+        self.lanes[lane] == Stage::Waits
+            && (self.judged || lane < judged)
+            && self.fault.as_ref().is_none_or(|(failed, _)| lane < *failed)
+    }
+
+    /// Whether the first `lanes` lanes are done.
+    fn has(&self, lanes: usize) -> bool {
+        self.lanes[..lanes].iter().all(|lane| *lane == Stage::Done)
+    }
+
+    /// Whether the lanes that the predicates look at, the first `judged`, are done, and are not judged yet.
+    fn may_be_judged(&self, judged: usize) -> bool {
+        !self.judged && self.fault.is_none() && self.has(judged)
     }
 
     fn fail(&mut self, lane: usize, error: Error) {
@@ -328,13 +350,12 @@ impl Board {
         let Some(window) = self.windows.iter().find(|w| w.start == start) else { return true };
         start >= self.over
             || match &window.fault {
-                None => window.judged && window.done == self.lanes.len(),
-                Some((failed, error)) => {
-                    // where later windows go on, nobody is in a lane that is passed
-                    let goes_on = matches!(error, Error::Wide);
-                    self.lanes[..*failed].iter().all(|turn| turn.row > start)
-                        && !(goes_on && self.lanes.iter().any(|turn| turn.busy && turn.row == start))
+                None => window.judged && window.has(self.lanes.len()),
+                // later windows go on: each lane is behind this one, or waits in front of it
+                Some((failed, Error::Wide)) => {
+                    window.has(*failed) && self.lanes.iter().all(|turn| turn.row > start || (turn.row == start && !turn.busy))
                 }
+                Some((failed, _)) => window.has(*failed),
             }
     }
 
@@ -381,7 +402,20 @@ impl Board {
         let job = Job { lane, start: window.start, rows: window.rows, keep: window.keep.clone(), alone: self.tight };
         let turn = &mut self.lanes[lane];
         (turn.busy, turn.last) = (true, Some(me));
+        self.stage(&job, Stage::Taken);
         Some(job)
+    }
+
+    fn stage(&mut self, job: &Job, stage: Stage) {
+        if let Some(window) = self.window(job.start) {
+            window.lanes[job.lane] = stage;
+        }
+    }
+
+    /// A job that was not done.
+    fn put_back(&mut self, job: &Job) {
+        self.lanes[job.lane].busy = false;
+        self.stage(job, Stage::Waits);
     }
 
     /// What came of a job.
@@ -392,7 +426,7 @@ impl Board {
         let Some(window) = self.windows.iter_mut().find(|w| w.start == job.start) else { return };
         match decoded {
             Ok(columns) => {
-                window.done += 1;
+                window.lanes[job.lane] = Stage::Done;
                 for (place, column) in window.columns[lane.columns.clone()].iter_mut().zip(columns) {
                     *place = Some(column);
                 }
