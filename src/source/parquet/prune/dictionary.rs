@@ -80,7 +80,7 @@ impl ByDictionary {
         let Some(column) = self.leaf(layout, part) else { return Ok(true) };
         let found = guarded("dictionary", || {
             let pages = Pages::new(at.clone(), Chunk::of(column)?, desk.clone(), holder.empty());
-            flat::dictionary(column, &self.to, pages, most, holder.empty())
+            flat::dictionary(column, &self.to, pages, most, holder)
         });
         match found {
             Ok(Some(values)) => {
