@@ -160,7 +160,7 @@ impl<W: Word> Kind for Fixed<W> {
         match self.form.read {
             None => keep.append(0, W::stored(found), |word| W::read(&word), &mut self.out),
             Some(read) => {
-                keep.runs().for_each(|(from, to)| read(&found[from * width..to * width], width, &mut self.out))
+                keep.runs().for_each(|(from, to)| read(&found[from * width..to * width], width, &mut self.out));
             }
         }
         Ok(())

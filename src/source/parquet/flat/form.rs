@@ -129,12 +129,12 @@ pub fn sixteens(column: &ColumnChunkMetaData, to: &DataType) -> Option<Form<u128
             Form::by(column, |from, _, to| to.extend(longs(from).map(|n| i128::from(n).cast_unsigned())))
         }
         (Type::FIXED_LEN_BYTE_ARRAY, DataType::Decimal128(..)) => match length(column)? {
-            ..=8 => Form::by(column, |from, width, to| {
+            1..=8 => Form::by(column, |from, width, to| {
                 extended::<8, _>(from, width, to, |eight, unused| {
                     i128::from(i64::from_be_bytes(eight) >> unused).cast_unsigned()
                 });
             }),
-            ..=16 => Form::by(column, |from, width, to| {
+            9..=16 => Form::by(column, |from, width, to| {
                 extended::<16, _>(from, width, to, |sixteen, unused| {
                     (i128::from_be_bytes(sixteen) >> unused).cast_unsigned()
                 });
@@ -156,13 +156,13 @@ pub fn thirty_twos(column: &ColumnChunkMetaData, to: &DataType) -> Option<Form<i
             Form::by(column, |from, _, to| to.extend(longs(from).map(|n| i256::from_i128(n.into()))))
         }
         (Type::FIXED_LEN_BYTE_ARRAY, DataType::Decimal256(..)) => match length(column)? {
-            ..=16 => Form::by(column, |from, width, to| {
+            1..=16 => Form::by(column, |from, width, to| {
                 extended::<16, _>(from, width, to, |sixteen, unused| {
                     i256::from_i128(i128::from_be_bytes(sixteen) >> unused)
                 });
             }),
             // the sign is in the upper half, which has a byte at least
-            ..=32 => Form::by(column, |from, width, to| {
+            17..=32 => Form::by(column, |from, width, to| {
                 let unused = 8 * (32 - width);
                 to.extend(from.chunks_exact(width).map(|value| {
                     let high = value.first_chunk().map_or(0, |sixteen| i128::from_be_bytes(*sixteen) >> unused);
@@ -218,8 +218,7 @@ const DAY: i64 = 86_400_000_000_000;
 
 /// Nanoseconds since 1970 of those of a day, and then the day; what is out of range wraps, as the crate has it.
 fn nanoseconds(stored: &[u8; 12]) -> u64 {
-    let [a, b, c, d, e, f, g, h, day @ ..] = *stored;
-    let within = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
-    let days = i64::from(i32::from_le_bytes(day)) - JULIAN;
+    let within = i64::from_le_bytes(std::array::from_fn(|i| stored[i]));
+    let days = i64::from(i32::from_le_bytes(std::array::from_fn(|i| stored[8 + i]))) - JULIAN;
     days.wrapping_mul(DAY).wrapping_add(within).cast_unsigned()
 }

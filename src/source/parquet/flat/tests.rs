@@ -283,6 +283,12 @@ fn other_encodings_are_left_to_the_crate() {
         let bytes = file(&column, true, properties.build());
         assert!(decoded(&bytes, &to, 0, &[10]).expect("reads").is_none(), "{to}");
     }
+    // of which no block is put together
+    let long = DataType::FixedSizeBinary(1025);
+    let properties =
+        WriterProperties::builder().set_dictionary_enabled(false).set_encoding(Encoding::BYTE_STREAM_SPLIT);
+    let bytes = file(&values(&mut Random(7), &long, 1000, 0), true, properties.build());
+    assert!(decoded(&bytes, &long, 0, &[10]).expect("reads").is_none());
     let bytes = file(&values(&mut Random(7), &DataType::Int64, 1000, 0), true, WriterProperties::default());
     for other in [DataType::Int32, DataType::Int16, DataType::Decimal32(9, 0), DataType::Decimal128(99, 0)] {
         assert!(decoded(&bytes, &other, 0, &[10]).expect("opens").is_none(), "{other}: another type than stored");
