@@ -312,7 +312,10 @@ fn runs_of_levels_and_values_that_take_no_bytes() {
     let before = alloc::peak();
     for rows in [1, 900] {
         let found = reading::file(&file(rows));
-        assert!(found.iter().all(|found| found.as_ref().is_ok_and(|found| *found as i64 == rows)), "{rows}: {found:?}");
+        assert!(
+            found.iter().all(|found| found.as_ref().is_ok_and(|n| i64::try_from(*n) == Ok(rows))),
+            "{rows}: {found:?}"
+        );
     }
     let fixed = "message m { optional fixed_len_byte_array(2147483647) a; }";
     let nulls = page(0, 5, &[100, 0, 3, 3], &[&[3, 0, 0, 0][..], &varint(200), &[0]].concat());
