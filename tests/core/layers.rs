@@ -54,6 +54,7 @@ const UNSAFE: &[&str] = &[
     "source/live.rs",
     "source/parquet/flat/compress.rs",
     "source/parquet/flat/gather.rs",
+    "source/parquet/flat/split.rs",
     "source/parquet/flat/spread.rs",
     "source/parquet/flat/text.rs",
     "source/parquet/flat/unpack.rs",

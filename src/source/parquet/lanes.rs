@@ -353,7 +353,8 @@ impl Board {
                 None => window.judged && window.has(self.lanes.len()),
                 // later windows go on: each lane is behind this one, or waits in front of it
                 Some((failed, Error::Wide)) => {
-                    window.has(*failed) && self.lanes.iter().all(|turn| turn.row > start || (turn.row == start && !turn.busy))
+                    window.has(*failed)
+                        && self.lanes.iter().all(|turn| turn.row > start || (turn.row == start && !turn.busy))
                 }
                 Some((failed, _)) => window.has(*failed),
             }

@@ -176,8 +176,10 @@ fn row_bytes(kind: &DataType, group: &parquet::file::metadata::RowGroupMetaData,
     if let Some(width) = kind.primitive_width() {
         return width;
     }
-    if matches!(kind, DataType::Boolean | DataType::Null) {
-        return 1;
+    match kind {
+        DataType::Boolean | DataType::Null => return 1,
+        DataType::FixedSizeBinary(width) => return usize::try_from(*width).unwrap_or(0).clamp(1, 1 << 30),
+        _ => {}
     }
     let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
     let bytes: u64 = leaves

@@ -31,7 +31,7 @@ impl Kind for Booleans {
     }
 
     /// `at` counts bits.
-    fn plain(&mut self, bytes: &Bytes, at: &mut usize, count: usize, keep: bool) -> Result<()> {
+    fn plain(&mut self, bytes: &[u8], at: &mut usize, count: usize, keep: bool) -> Result<()> {
         let end = at.checked_add(count).filter(|end| end.div_ceil(8) <= bytes.len()).ok_or_else(short)?;
         if keep && count > 0 {
             self.out.append_packed_range(*at..end, bytes);

@@ -14,6 +14,7 @@ use super::hybrid::{BLOCK, Hybrid, Run};
 use super::levels::{Levels, Places, Validity};
 use super::pages::{Part as Found, Parts, Rows};
 use super::selection::Selection;
+use super::split::Split;
 use crate::error::{Error, Result};
 
 /// Values of one kind: how they are read, and the buffer that they are put together in.
@@ -26,10 +27,10 @@ pub trait Kind: Send {
 
     /// Appends `count` PLAIN values of the page's `bytes`, which begin at `at`; moves `at` behind them. With
     /// `keep` false they are only passed.
-    fn plain(&mut self, bytes: &Bytes, at: &mut usize, count: usize, keep: bool) -> Result<()>;
+    fn plain(&mut self, bytes: &[u8], at: &mut usize, count: usize, keep: bool) -> Result<()>;
 
     /// As `plain`, for as many values as `keep` has rows, of which only those that are wanted are appended.
-    fn plain_some(&mut self, bytes: &Bytes, at: &mut usize, keep: &Selection) -> Result<()> {
+    fn plain_some(&mut self, bytes: &[u8], at: &mut usize, keep: &Selection) -> Result<()> {
         let mut passed = 0;
         for (from, to) in keep.runs() {
             self.plain(bytes, at, from - passed, false)?;
@@ -63,6 +64,11 @@ pub trait Kind: Send {
         Err(Error::Format("whole numbers, of which the column has none".into()))
     }
 
+    /// The bytes of a PLAIN value, where those of several may be written as streams.
+    fn split_width(&self) -> Option<usize> {
+        None
+    }
+
     /// Hands over what was appended, and begins anew.
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef>;
 }
@@ -93,6 +99,7 @@ enum Values {
     Plain { bytes: Bytes, at: usize },
     Indices(Hybrid),
     Deltas(Deltas),
+    Split(Split),
 }
 
 impl<K: Kind> Flat<K> {
@@ -148,6 +155,10 @@ impl<K: Kind> Flat<K> {
                 Values::Indices(Hybrid::new(bytes, 1)?)
             }
             Encoding::DELTA_BINARY_PACKED if self.kind.has_numbers() => Values::Deltas(Deltas::new(bytes, rows)?),
+            Encoding::BYTE_STREAM_SPLIT => match self.kind.split_width() {
+                Some(width) => Values::Split(Split::new(bytes, width)?),
+                None => return Ok(None),
+            },
             _ => return Ok(None),
         }))
     }
@@ -183,6 +194,14 @@ impl<K: Kind> Flat<K> {
                     kind.numbers(numbers)?;
                 }
             }
+            Values::Split(split) => {
+                let mut left = valid;
+                while left > 0 {
+                    let (count, values) = split.next(left)?;
+                    kind.plain(values, &mut 0, count, true)?;
+                    left -= count;
+                }
+            }
         }
         match validity.last(rows) {
             Some(places) if valid < rows => kind.spread(valid, places),
@@ -198,6 +217,7 @@ impl<K: Kind> Flat<K> {
             Values::Plain { bytes, at } => kind.plain(bytes, at, valid, false),
             Values::Indices(indices) => indices.skip(valid),
             Values::Deltas(deltas) => deltas.skip(valid),
+            Values::Split(split) => split.skip(valid),
         }
     }
 
@@ -358,6 +378,15 @@ impl Values {
                     kind.numbers(Numbers::Listed(&wanted))?;
                     at += numbers.len();
                     wanted.clear();
+                }
+                return Ok(());
+            }
+            Values::Split(split) => {
+                let mut at = 0;
+                while at < keep.rows() {
+                    let (count, values) = split.next(keep.rows() - at)?;
+                    kind.plain_some(values, &mut 0, &keep.slice(at, count))?;
+                    at += count;
                 }
                 return Ok(());
             }

@@ -3,21 +3,19 @@
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use parquet::basic::Type;
 use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::super::pages::Pages;
 use super::column::Kind;
-use super::fixed::Fixed;
+use super::is_flat;
+use super::kinds::{Use, kind};
 use super::pages::{Part, Parts};
-use super::text::Text;
-use super::{as_stored, is_flat};
 use crate::error::Result;
-use crate::memory::Lease;
+use crate::memory::Holder;
 
 /// The values of the dictionary of `column`, announced as `to`; `None` where its first page is none, or one of more than
-/// `most` bytes, or where only the crate decodes such values. Reads that page and no other; text is leased by `lease`,
-/// which is empty.
+/// `most` bytes, or where only the crate decodes such values. Reads that page and no other. What it takes is leased of
+/// `holder` until it is handed over.
 ///
 /// # Errors
 /// A damaged page, or one that the run has no room for.
@@ -26,25 +24,34 @@ pub fn dictionary(
     to: &DataType,
     mut pages: Pages,
     most: usize,
-    lease: Lease,
+    holder: &Holder,
 ) -> Result<Option<ArrayRef>> {
     if !is_flat(column) || pages.peek()?.is_none_or(|head| head.whole > most) {
         return Ok(None);
     }
     let mut parts = Parts::new(pages, false);
     let Some(Part::Dictionary { bytes, count }) = parts.next()? else { return Ok(None) };
-    match (column.column_type(), to) {
-        (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => values(Fixed::<u32>::new(to), bytes, count),
-        (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => values(Fixed::<u64>::new(to), bytes, count),
-        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => values(Text::new(to, lease, usize::MAX), bytes, count),
-        _ => Ok(None),
-    }
+    // text is leased where it is put together
+    let width =
+        if let DataType::FixedSizeBinary(width) = to { usize::try_from(*width).ok() } else { to.primitive_width() };
+    let _held = holder.lease(count.saturating_mul(width.unwrap_or(0)))?;
+    kind(column, to, holder.empty(), usize::MAX, Values { bytes, count }).transpose()
 }
 
-fn values(mut kind: impl Kind, bytes: Bytes, count: usize) -> Result<Option<ArrayRef>> {
-    kind.dictionary(bytes, count)?;
-    let indices: Vec<u32> = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
-    kind.reserve(count);
-    kind.gather(&indices)?;
-    kind.finish(None).map(Some)
+/// All values of a dictionary.
+struct Values {
+    bytes: Bytes,
+    count: usize,
+}
+
+impl Use for Values {
+    type Out = Result<ArrayRef>;
+
+    fn with<K: Kind + 'static>(self, mut kind: K) -> Self::Out {
+        kind.dictionary(self.bytes, self.count)?;
+        let indices: Vec<u32> = (0..u32::try_from(self.count).unwrap_or(u32::MAX)).collect();
+        kind.reserve(self.count);
+        kind.gather(&indices)?;
+        kind.finish(None)
+    }
 }

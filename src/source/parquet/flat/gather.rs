@@ -119,7 +119,10 @@ mod tests {
 
     #[test]
     fn values_are_looked_up_or_the_index_is_told_either_way() {
+        check::<u8>();
+        check::<u16>();
         check::<u32>();
         check::<u64>();
+        check::<u128>();
     }
 }

@@ -1,4 +1,4 @@
-//! A decoder of our own for flat columns: fixed-width numbers, booleans, text.
+//! A decoder of our own for flat columns: numbers and other values of fixed width, booleans, text.
 //!
 //! The crate's decoder takes any column and any encoding, at a price: levels become 16-bit numbers before they become
 //! bits, values go through one call a run, text is built as views and copied afterwards. This one knows that a flat
@@ -11,15 +11,19 @@
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
 //! | `deltas` | differences → numbers |
+//! | `split` | streams of bytes → PLAIN values |
 //! | `unpack` | bit packing → numbers, by SIMD where there is |
 //! | `selection` `compress` | the rows that a predicate left, and their values put together |
 //! | `column` | the loop over pages, for every kind of value |
 //! | `gather` `spread` | values looked up in a dictionary; values moved to the rows that are not null |
-//! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
+//! | `kinds` | which kind of value a column has |
+//! | `form` | what stored values become where Arrow has other bytes for them |
+//! | `fixed` `wide` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
 //! | `dictionary` | the values that a column can have, where a dictionary names them |
 //!
-//! What it does not take, the crate does: nested columns, other physical types, and from the first page on that is
-//! written in another encoding than PLAIN, dictionary, RLE or, for whole numbers, DELTA_BINARY_PACKED.
+//! What it does not take, the crate does: nested columns, intervals, decimals of no fixed length, text as indices of a
+//! dictionary, and from the first page on that is written in another encoding than PLAIN, dictionary, RLE, BYTE_STREAM_SPLIT
+//! or, for whole numbers, DELTA_BINARY_PACKED.
 
 mod boolean;
 mod column;
@@ -27,30 +31,32 @@ mod compress;
 mod deltas;
 mod dictionary;
 mod fixed;
+mod form;
 mod gather;
 mod hybrid;
+mod kinds;
 mod levels;
 mod pages;
 mod selection;
+mod split;
 mod spread;
 #[cfg(test)]
 mod tests;
 mod text;
 mod unpack;
+mod wide;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
-use parquet::basic::{LogicalType, TimeUnit as ParquetUnit, Type};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit as ParquetUnit, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use self::boolean::Booleans;
-use self::column::Flat;
+use self::column::{Flat, Kind};
 pub use self::dictionary::dictionary;
-use self::fixed::Fixed;
 pub use self::hybrid::{Hybrid, Run};
+use self::kinds::{Use, kind};
 use self::pages::Parts;
 pub use self::selection::Selection;
-use self::text::Text;
 use super::pages::Pages;
 use crate::error::Result;
 use crate::memory::Lease;
@@ -75,8 +81,12 @@ pub trait Decode: Send {
     fn skip(&mut self, rows: usize);
 }
 
-/// A decoder for `column`, announced as `to`, over its `pages`; text is leased by `lease`, which is empty, and some rows of
-/// it with more than `wide` bytes are [`crate::error::Error::Wide`]. `None` where only the crate has one. Reads nothing yet.
+/// A decoder for `column`, announced as `to`, over its `pages`; text and dictionaries that are converted are leased by
+/// `lease`, which is empty, and some rows of text with more than `wide` bytes are [`crate::error::Error::Wide`]. `None`
+/// where only the crate has one. Reads nothing yet.
+///
+/// # Errors
+/// Those of `pages`.
 pub fn open(
     column: &ColumnChunkMetaData,
     to: &DataType,
@@ -89,20 +99,22 @@ pub fn open(
         return Ok(None);
     }
     let nullable = column.column_descr().max_def_level() > 0;
-    let parts = || Ok::<_, crate::error::Error>(Parts::new(pages()?, nullable));
-    Ok(Some(match (column.column_type(), to) {
-        (Type::BOOLEAN, DataType::Boolean) => Box::new(Flat::new(parts()?, Booleans::default(), rows)),
-        (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => {
-            Box::new(Flat::new(parts()?, Fixed::<u32>::new(to), rows))
-        }
-        (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => {
-            Box::new(Flat::new(parts()?, Fixed::<u64>::new(to), rows))
-        }
-        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => {
-            Box::new(Flat::new(parts()?, Text::new(to, lease, wide), rows))
-        }
-        _ => return Ok(None),
-    }))
+    kind(column, to, lease, wide, Opening { pages, nullable, rows }).transpose()
+}
+
+/// A decoder that is opened over some pages.
+struct Opening<P> {
+    pages: P,
+    nullable: bool,
+    rows: usize,
+}
+
+impl<P: FnOnce() -> Result<Pages>> Use for Opening<P> {
+    type Out = Result<Box<dyn Decode>>;
+
+    fn with<K: Kind + 'static>(self, kind: K) -> Self::Out {
+        Ok(Box::new(Flat::new(Parts::new((self.pages)()?, self.nullable), kind, self.rows)))
+    }
 }
 
 /// Whether the column is a root column without anything nested in it.
@@ -113,22 +125,31 @@ pub fn is_flat(column: &ColumnChunkMetaData) -> bool {
 
 /// Whether the stored number is the announced one, bit by bit.
 pub fn as_stored(column: &ColumnChunkMetaData, to: &DataType) -> bool {
-    let logical = column.column_descr().logical_type_ref();
     match (column.column_type(), to) {
-        (Type::INT32, DataType::Int32 | DataType::UInt32 | DataType::Date32) => true,
-        (Type::INT32, DataType::Time32(TimeUnit::Millisecond))
-        | (Type::INT64, DataType::Int64 | DataType::UInt64)
+        (Type::INT32, DataType::Int32 | DataType::UInt32 | DataType::Date32 | DataType::Time32(_))
+        | (Type::INT64, DataType::Int64 | DataType::UInt64 | DataType::Date64 | DataType::Duration(_))
         | (Type::FLOAT, DataType::Float32)
         | (Type::DOUBLE, DataType::Float64) => true,
-        (Type::INT64, DataType::Timestamp(unit, _) | DataType::Time64(unit)) => match logical {
-            Some(LogicalType::Timestamp(stored) | LogicalType::Time(stored)) => matches!(
-                (&stored.unit, unit),
-                (ParquetUnit::MILLIS, TimeUnit::Millisecond)
-                    | (ParquetUnit::MICROS, TimeUnit::Microsecond)
-                    | (ParquetUnit::NANOS, TimeUnit::Nanosecond)
-            ),
-            _ => false,
+        (Type::INT64, DataType::Timestamp(unit, _) | DataType::Time64(unit)) => match stored_unit(column) {
+            Some(stored) => stored == *unit,
+            // which is a type of Arrow alone: its writer left the number bare
+            None => *unit == TimeUnit::Second,
         },
         _ => false,
+    }
+}
+
+/// The unit of the times that `column` says to have.
+fn stored_unit(column: &ColumnChunkMetaData) -> Option<TimeUnit> {
+    let descriptor = column.column_descr();
+    match (descriptor.logical_type_ref(), descriptor.converted_type()) {
+        (Some(LogicalType::Timestamp(stored) | LogicalType::Time(stored)), _) => Some(match stored.unit {
+            ParquetUnit::MILLIS => TimeUnit::Millisecond,
+            ParquetUnit::MICROS => TimeUnit::Microsecond,
+            ParquetUnit::NANOS => TimeUnit::Nanosecond,
+        }),
+        (None, ConvertedType::TIMESTAMP_MILLIS) => Some(TimeUnit::Millisecond),
+        (None, ConvertedType::TIMESTAMP_MICROS | ConvertedType::TIME_MICROS) => Some(TimeUnit::Microsecond),
+        _ => None,
     }
 }

@@ -1,12 +1,14 @@
 //! The crate's decoder is the oracle: the same rows for every type, encoding, page and step.
 
+mod stored;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, RecordBatch};
 use arrow::compute::{cast, concat, filter};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::reader::FileReader;
@@ -14,7 +16,7 @@ use parquet::file::serialized_reader::SerializedFileReader;
 
 use super::super::codec::Desk;
 use super::super::pages::{Chunk, Pages};
-use super::Selection;
+use super::{Decode, Selection};
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
 use crate::source::read_at::InMemory;
@@ -43,6 +45,11 @@ fn values(random: &mut Random, to: &DataType, distinct: u64, nulls: u64) -> Arra
                 last = (nulls == 0 || random.next(nulls) > 0).then(|| match to {
                     DataType::Utf8 | DataType::Binary => "é".repeat((n % 41) as usize) + &n.to_string(),
                     DataType::Boolean => (n % 2).to_string(),
+                    DataType::Int8 => (n as i64 % 256 - 128).to_string(),
+                    DataType::Int16 => (n as i64 % 65_536 - 32_768).to_string(),
+                    DataType::UInt8 => (n % 256).to_string(),
+                    DataType::UInt16 | DataType::Float16 => (n % 65_536).to_string(),
+                    to if to.is_decimal() => (n as i64 - distinct as i64 / 2).to_string(),
                     _ => n.to_string(),
                 });
             }
@@ -52,6 +59,12 @@ fn values(random: &mut Random, to: &DataType, distinct: u64, nulls: u64) -> Arra
     let texts: ArrayRef = Arc::new(texts.into_iter().collect::<arrow::array::StringArray>());
     match to {
         DataType::Utf8 | DataType::Binary => cast(&texts, to),
+        DataType::FixedSizeBinary(width) => {
+            let texts = texts.as_string::<i32>().iter();
+            let bytes = texts.map(|t| Some(t?.bytes().cycle().take(*width as usize).collect::<Vec<_>>()));
+            let bytes = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes, *width);
+            return Arc::new(bytes.expect("all of a length"));
+        }
         _ => cast(&cast(&texts, &DataType::Int64).expect("digits"), &through(to)).and_then(|a| cast(&a, to)),
     }
     .expect("a cast that loses nothing")
@@ -61,9 +74,22 @@ fn values(random: &mut Random, to: &DataType, distinct: u64, nulls: u64) -> Arra
 fn through(to: &DataType) -> DataType {
     match to {
         DataType::Date32 | DataType::Time32(_) => DataType::Int32,
+        DataType::Float16 => DataType::Float32,
         other if other.is_temporal() => DataType::Int64,
         other => other.clone(),
     }
+}
+
+/// All rows, by the crate, as the file's writer advises or as `to`.
+fn by_crate(bytes: &[u8], to: Option<&DataType>) -> ArrayRef {
+    let mut options = ArrowReaderOptions::new();
+    if let Some(to) = to {
+        options = options.with_schema(Arc::new(Schema::new(vec![Field::new("x", to.clone(), true)])));
+    }
+    let bytes = bytes::Bytes::copy_from_slice(bytes);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).expect("a file");
+    let reader = reader.with_batch_size(ROWS).build().expect("a reader");
+    reader.map(|b| b.expect("rows").column(0).clone()).next().expect("a batch")
 }
 
 fn file(column: &ArrayRef, nullable: bool, properties: WriterProperties) -> Vec<u8> {
@@ -89,15 +115,7 @@ fn selected(
     steps: &[usize],
     mask: Option<&BooleanArray>,
 ) -> Result<Option<ArrayRef>> {
-    let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
-    let group = footer.row_group(0);
-    let holder = MemoryPool::new(None).holder("pages", None);
-    let rows = usize::try_from(group.num_rows()).expect("rows");
-    let at = Arc::new(InMemory::new("x", bytes.to_vec()));
-    let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
-    let Some(mut column) = super::open(group.column(0), to, pages, holder.empty(), rows, usize::MAX)? else {
-        return Ok(None);
-    };
+    let Some((mut column, rows)) = column(bytes, to, None)? else { return Ok(None) };
     column.skip(passed);
     let mut out = Vec::new();
     let mut left = rows - passed;
@@ -121,6 +139,17 @@ fn selected(
     Ok(Some(concat(&parts).expect("one type")))
 }
 
+/// A decoder of the column, and its rows; they may take so many bytes.
+fn column(bytes: &[u8], to: &DataType, limit: Option<usize>) -> Result<Option<(Box<dyn Decode>, usize)>> {
+    let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
+    let group = footer.row_group(0);
+    let holder = MemoryPool::new(limit).holder("pages", None);
+    let rows = usize::try_from(group.num_rows()).expect("rows");
+    let at = Arc::new(InMemory::new("x", bytes.to_vec()));
+    let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
+    Ok(super::open(group.column(0), to, pages, holder.empty(), rows, usize::MAX)?.map(|column| (column, rows)))
+}
+
 fn types() -> Vec<DataType> {
     vec![
         DataType::Int32,
@@ -137,16 +166,53 @@ fn types() -> Vec<DataType> {
         DataType::Boolean,
         DataType::Utf8,
         DataType::Binary,
+        DataType::Int8,
+        DataType::UInt8,
+        DataType::Int16,
+        DataType::UInt16,
+        DataType::Float16,
+        DataType::Time32(TimeUnit::Second),
+        DataType::Time64(TimeUnit::Microsecond),
+        DataType::Timestamp(TimeUnit::Second, None),
+        DataType::Timestamp(TimeUnit::Nanosecond, None),
+        DataType::Duration(TimeUnit::Millisecond),
+        DataType::Date64,
+        DataType::Decimal32(9, 1),
+        DataType::Decimal64(9, 1),
+        DataType::Decimal64(18, 3),
+        DataType::Decimal128(9, 2),
+        DataType::Decimal128(18, 3),
+        DataType::Decimal128(19, 0),
+        DataType::Decimal128(38, 10),
+        DataType::Decimal256(9, 2),
+        DataType::Decimal256(18, 2),
+        DataType::Decimal256(38, 2),
+        DataType::Decimal256(76, 20),
+        DataType::FixedSizeBinary(1),
+        DataType::FixedSizeBinary(2),
+        DataType::FixedSizeBinary(3),
+        DataType::FixedSizeBinary(4),
+        DataType::FixedSizeBinary(8),
+        DataType::FixedSizeBinary(12),
+        DataType::FixedSizeBinary(16),
+        DataType::FixedSizeBinary(33),
     ]
 }
 
 /// One of those that ours decodes, beside the dictionary.
 fn encoding(of: &DataType, random: &mut Random) -> Encoding {
-    match of {
-        DataType::Boolean => Encoding::RLE,
-        DataType::Utf8 | DataType::Binary | DataType::Float32 | DataType::Float64 => Encoding::PLAIN,
-        _ => [Encoding::PLAIN, Encoding::DELTA_BINARY_PACKED][random.next(2) as usize],
-    }
+    let kinds = match of {
+        DataType::Boolean => &[Encoding::RLE][..],
+        DataType::Utf8 | DataType::Binary => &[Encoding::PLAIN],
+        DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::FixedSizeBinary(_) => {
+            &[Encoding::PLAIN, Encoding::BYTE_STREAM_SPLIT]
+        }
+        DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _) if *digits > 18 => {
+            &[Encoding::PLAIN, Encoding::BYTE_STREAM_SPLIT]
+        }
+        _ => &[Encoding::PLAIN, Encoding::DELTA_BINARY_PACKED, Encoding::BYTE_STREAM_SPLIT],
+    };
+    kinds[random.next(kinds.len() as u64) as usize]
 }
 
 #[test]
@@ -167,12 +233,7 @@ fn the_same_as_the_crate_for_every_type_and_encoding() {
                     .set_write_batch_size([7, 100, 1024][random.next(3) as usize])
                     .build();
                 let bytes = file(&column, nulls > 0, properties);
-                let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes.clone()))
-                    .expect("a file")
-                    .with_batch_size(ROWS)
-                    .build()
-                    .expect("a reader");
-                let oracle = reader.map(|b| b.expect("rows").column(0).clone()).next().expect("a batch");
+                let oracle = by_crate(&bytes, None);
                 assert_eq!(&oracle, &column);
                 for (passed, steps) in [(0, &[ROWS][..]), (0, &[1, 77, 1000]), (1234, &[512]), (ROWS - 1, &[5])] {
                     let found = decoded(&bytes, &to, passed, steps).expect("reads").expect("ours");
@@ -213,15 +274,25 @@ fn a_selection_gives_the_rows_that_a_filter_would() {
 
 #[test]
 fn other_encodings_are_left_to_the_crate() {
-    let column = values(&mut Random(7), &DataType::Int64, 1000, 0);
-    let properties = WriterProperties::builder()
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::BYTE_STREAM_SPLIT)
-        .set_writer_version(WriterVersion::PARQUET_2_0);
-    let bytes = file(&column, true, properties.build());
-    assert!(decoded(&bytes, &DataType::Int64, 0, &[10]).expect("reads").is_none());
-    let bytes = file(&column, true, WriterProperties::default());
-    assert!(decoded(&bytes, &DataType::Int32, 0, &[10]).expect("opens").is_none(), "another type than stored");
+    for to in [DataType::Utf8, DataType::FixedSizeBinary(16), DataType::Decimal128(30, 0)] {
+        let column = values(&mut Random(7), &to, 1000, 0);
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+            .set_writer_version(WriterVersion::PARQUET_2_0);
+        let bytes = file(&column, true, properties.build());
+        assert!(decoded(&bytes, &to, 0, &[10]).expect("reads").is_none(), "{to}");
+    }
+    // of which no block is put together
+    let long = DataType::FixedSizeBinary(1025);
+    let properties =
+        WriterProperties::builder().set_dictionary_enabled(false).set_encoding(Encoding::BYTE_STREAM_SPLIT);
+    let bytes = file(&values(&mut Random(7), &long, 1000, 0), true, properties.build());
+    assert!(decoded(&bytes, &long, 0, &[10]).expect("reads").is_none());
+    let bytes = file(&values(&mut Random(7), &DataType::Int64, 1000, 0), true, WriterProperties::default());
+    for other in [DataType::Int32, DataType::Int16, DataType::Decimal32(9, 0), DataType::Decimal128(99, 0)] {
+        assert!(decoded(&bytes, &other, 0, &[10]).expect("opens").is_none(), "{other}: another type than stored");
+    }
 }
 
 #[test]
@@ -271,13 +342,25 @@ fn halves_of_a_character_are_no_text_wherever_they_meet() {
 #[test]
 fn a_flipped_bit_is_an_error_or_another_value_never_a_panic() {
     let mut random = Random(1_234_567);
-    let types = [DataType::Int32, DataType::Boolean, DataType::Utf8, DataType::Int64];
-    for (k, to) in types.into_iter().cycle().take(12).enumerate() {
+    let types = [
+        DataType::Int32,
+        DataType::Boolean,
+        DataType::Utf8,
+        DataType::Int64,
+        DataType::Int16,
+        DataType::Decimal128(20, 0),
+        DataType::FixedSizeBinary(12),
+        DataType::Float64,
+    ];
+    for (k, to) in types.into_iter().cycle().take(24).enumerate() {
         let column = values(&mut random, &to, 60, 4);
         let codec = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())];
-        let mut properties = WriterProperties::builder().set_compression(codec[k / 4]);
+        let mut properties = WriterProperties::builder().set_compression(codec[k / 8]);
         if to == DataType::Int64 {
             properties = properties.set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BINARY_PACKED);
+        }
+        if matches!(to, DataType::Float64 | DataType::FixedSizeBinary(_)) {
+            properties = properties.set_dictionary_enabled(false).set_encoding(Encoding::BYTE_STREAM_SPLIT);
         }
         let bytes = file(&column, true, properties.set_data_page_size_limit(500).build());
         let footer = SerializedFileReader::new(bytes::Bytes::from(bytes.clone())).expect("a file").metadata().clone();

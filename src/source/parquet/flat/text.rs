@@ -235,7 +235,7 @@ impl Kind for Text {
         }
     }
 
-    fn plain(&mut self, bytes: &Bytes, at: &mut usize, count: usize, keep: bool) -> Result<()> {
+    fn plain(&mut self, bytes: &[u8], at: &mut usize, count: usize, keep: bool) -> Result<()> {
         let mut end = *at;
         let mut total = 0;
         for _ in 0..count {

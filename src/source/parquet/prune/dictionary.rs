@@ -44,7 +44,7 @@ impl ByDictionary {
         let to = value_type(&column.announced).clone();
         let schema = Schema::new(vec![Field::new(&column.name, to.clone(), true)]);
         let typed: Vec<Typed> = predicates.iter().map(|p| resolve_predicate(p, &schema).ok()).collect::<Option<_>>()?;
-        // nothing but whole words, and text, has a decoder that gives the dictionary away
+        // of numbers and text, which predicates are about, the dictionary is decoded alone
         let decoded = matches!(to, DataType::Utf8 | DataType::Binary) || to.primitive_width().is_some();
         (decoded && !typed.iter().any(Typed::fallible)).then(|| Self { column: column.clone(), to, predicates: typed })
     }
@@ -80,7 +80,7 @@ impl ByDictionary {
         let Some(column) = self.leaf(layout, part) else { return Ok(true) };
         let found = guarded("dictionary", || {
             let pages = Pages::new(at.clone(), Chunk::of(column)?, desk.clone(), holder.empty());
-            flat::dictionary(column, &self.to, pages, most, holder.empty())
+            flat::dictionary(column, &self.to, pages, most, holder)
         });
         match found {
             Ok(Some(values)) => {

@@ -8,6 +8,7 @@ use arrow::array::{
     RecordBatch, StringArray, TimestampMicrosecondArray, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::OffsetIndexBuilder;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -235,10 +236,17 @@ fn every_value_is_found_through_its_filter() {
 #[test]
 fn a_dictionary_without_a_value_that_is_kept_rules_its_row_group_out() {
     let code = |i: i64| format!("code {:03}", i * 7 % 50 * 2 + 100 * (i / 4_000));
+    let cents = DataType::Decimal128(30, 2);
     let whole = RecordBatch::try_from_iter_with_nullable([
         ("code", Arc::new(StringArray::from_iter_values((0..12_000).map(code))) as ArrayRef, true),
         ("few", Arc::new((0..12_000).map(|i| (i % 9 != 0).then_some(i % 40 * 2)).collect::<Int64Array>()), true),
         ("real", Arc::new(Float64Array::from_iter_values((0..12_000).map(|i| f64::from(i % 10)))), true),
+        ("small", Arc::new(UInt16Array::from_iter_values((0..12_000).map(|i| i % 40 * 2))), true),
+        (
+            "cents",
+            Arc::new(Decimal128Array::from_iter_values((0..12_000).map(|i| i % 40 * 2)).with_data_type(cents)),
+            true,
+        ),
         ("id", Arc::new(Int64Array::from_iter_values(0..12_000)), true),
     ])
     .expect("columns of one length");
@@ -253,6 +261,10 @@ fn a_dictionary_without_a_value_that_is_kept_rules_its_row_group_out() {
         ("few = 41 or few is null", 0),
         ("few = 40", 0),
         ("real = 2.5", 3),
+        ("small = 41", 3),
+        ("small = 40", 0),
+        ("cents = 0.41", 3),
+        ("cents = 0.40", 0),
         ("code = 'code 150' and few = 41", 3),
         ("few in (41, 43) and id > 5000", 3),
     ] {
