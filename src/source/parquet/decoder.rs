@@ -78,6 +78,14 @@ pub struct ColumnReader {
     fault: Option<Error>,
 }
 
+/// The rows of a window, of one column.
+pub enum Part {
+    /// They are read.
+    Read(ArrayRef),
+    /// They are in a decoder of their own, which reads these and nothing else.
+    Apart(Box<ColumnReader>),
+}
+
 enum Decoder {
     Flat(Box<dyn Decode>),
     /// The crate's, for what the other does not take.
@@ -100,7 +108,7 @@ impl ColumnReader {
         let flat = match Range::clone(&chosen.leaves) {
             Range { start: leaf, end } if leaf + 1 == end => {
                 let pages = || opening.pages(leaf);
-                flat::open(group.column(leaf), &chosen.announced, pages, opening.holder.empty(), rows, opening.wide)
+                flat::open(group.column(leaf), &chosen.announced, pages, &opening.holder, rows, opening.wide)
             }
             _ => Ok(None),
         };
@@ -155,6 +163,49 @@ impl ColumnReader {
             self.decoder = Decoder::Over;
         }
         out
+    }
+
+    /// As `read`, or its rows in a decoder of their own, so that another worker can go on behind them meanwhile: pages are
+    /// read and decompressed here, and what is costly in decoding is left. What cannot be set apart is read.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn apart(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<Part> {
+        let wanted = keep.is_none_or(|keep| keep.count() > 0);
+        // whether anything follows the last row is for this decoder to see
+        if wanted && self.fault.is_none() && start + (rows as u64) < self.end {
+            let found = guarded("page", || self.set_apart(opening, start, rows));
+            match found.map_err(|e| failed(&self.refused, e, &opening.columns[self.column])) {
+                Ok(None) => {}
+                Ok(Some(apart)) => return Ok(Part::Apart(Box::new(apart))),
+                Err(e) => {
+                    self.decoder = Decoder::Over;
+                    return Err(e);
+                }
+            }
+        }
+        self.read(opening, start, rows, keep).map(Part::Read)
+    }
+
+    fn set_apart(&mut self, opening: &Opening, start: u64, rows: usize) -> Result<Option<Self>> {
+        let Decoder::Flat(flat) = &mut self.decoder else { return Ok(None) };
+        let mut stretch = opening.rows.stretch(start, rows as u64);
+        let (Some(range), None) = (stretch.next(), stretch.next()) else { return Ok(None) };
+        pass(flat.as_mut(), &mut self.row, range.start);
+        let Some(apart) = flat.apart(rows)? else { return Ok(None) };
+        self.row = range.end;
+        pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+        let Self { column, end, .. } = *self;
+        let decoder = Decoder::Flat(apart);
+        Ok(Some(Self {
+            column,
+            row: range.start,
+            end,
+            whole: false,
+            refused: Refused::default(),
+            decoder,
+            fault: None,
+        }))
     }
 
     fn decode(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {

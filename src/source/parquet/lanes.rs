@@ -23,7 +23,7 @@ use std::thread::{self, ThreadId};
 
 use arrow::array::ArrayRef;
 
-use super::decoder::{ColumnReader, Opening};
+use super::decoder::{ColumnReader, Opening, Part};
 use super::flat::Selection;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
@@ -39,6 +39,8 @@ pub struct RowGroup {
     lanes: Vec<Lane>,
     /// The lanes that the predicates look at.
     judged: usize,
+    /// Whether there are so few lanes that several workers decode one of them, each other rows.
+    few: bool,
     board: Mutex<Board>,
     moved: Condvar,
 }
@@ -110,11 +112,14 @@ struct Job {
     keep: Option<Selection>,
     /// There is no room for more than one column.
     alone: bool,
+    /// The lane has gone on to its next window.
+    left: bool,
 }
 
 impl RowGroup {
-    /// Columns in lanes; `together` in as few as can be, for a row group that one worker reads alone. Opens nothing yet.
-    pub fn new(opening: Opening, together: bool) -> Self {
+    /// Columns in lanes, for `workers` workers; `together` in as few as can be, for a row group that one of them reads alone.
+    /// Opens nothing yet.
+    pub fn new(opening: Opening, workers: usize, together: bool) -> Self {
         let (mut lanes, mut turns) = (Vec::new(), Vec::new());
         let (mut first, mut bytes, mut judged) = (0, 0, 0);
         let width = opening.filter.as_ref().map_or(0, |f| f.width());
@@ -130,7 +135,8 @@ impl RowGroup {
             }
         }
         let board = Board { windows: VecDeque::new(), lanes: turns, tight: false, over: u64::MAX };
-        Self { opening, lanes, judged, board: Mutex::new(board), moved: Condvar::new() }
+        let few = !together && workers > 1 && lanes.len() <= workers;
+        Self { opening, lanes, judged, few, board: Mutex::new(board), moved: Condvar::new() }
     }
 
     /// The columns of the window that begins at `start`.
@@ -181,26 +187,33 @@ impl RowGroup {
     }
 
     /// Does a job, and puts what comes of it on the board.
-    fn work(&self, job: Job) -> MutexGuard<'_, Board> {
+    fn work(&self, mut job: Job) -> MutexGuard<'_, Board> {
         let alarm = Alarm(self);
-        let decoded = self.decode(&job);
+        let apart = self.few && !job.alone && job.rows > 1;
+        let mut decoded = if apart { self.decode_apart(&mut job) } else { self.decode(&job) };
         let mut board = self.board();
         if let Err(Error::MemoryLimit(_)) = &decoded
             && self.makes_room(&mut board, &job)
         {
-            board.put_back(&job);
-            self.moved.notify_all();
-            std::mem::forget(alarm);
-            return board;
+            if !job.left {
+                // the job goes back to the board
+                board.put_back(&job);
+                self.moved.notify_all();
+                std::mem::forget(alarm);
+                return board;
+            }
+            // its lane has gone on
+            decoded = Err(Error::Wide);
         }
         // pages leave half of the limit to the windows, which are as sure to be needed
         if self.holds_half() {
             self.makes_room(&mut board, &job);
         }
-        if board.tight {
+        if board.tight && !job.left {
             self.lanes[job.lane].readers().clear();
         }
-        board.put(&job, &self.lanes[job.lane], decoded);
+        let lane = &self.lanes[job.lane];
+        board.put(&mut job, lane, decoded);
         let judge = board.window(job.start).filter(|w| w.may_be_judged(self.judged));
         if let Some(window) = judge {
             let columns: Vec<ArrayRef> = window.columns.iter().flatten().cloned().collect();
@@ -231,6 +244,25 @@ impl RowGroup {
             readers.clear();
         }
         decoded
+    }
+
+    /// As `decode`, but the lane goes on to its next window as soon as the rows of this one are set apart.
+    fn decode_apart(&self, job: &mut Job) -> Result<Vec<ArrayRef>> {
+        let lane = &self.lanes[job.lane];
+        let mut readers = lane.readers();
+        let (start, rows) = (job.start, job.rows);
+        let parts = lane.open(&mut readers, &self.opening, start).and_then(|()| {
+            readers.iter_mut().map(|r| r.apart(&self.opening, start, rows, job.keep.as_ref())).collect()
+        });
+        let parts: Vec<Part> = parts.inspect_err(|_| readers.clear())?;
+        drop(readers);
+        self.board().leave(job);
+        self.moved.notify_all();
+        let read = |part| match part {
+            Part::Read(column) => Ok(column),
+            Part::Apart(mut reader) => reader.read(&self.opening, start, rows, job.keep.as_ref()),
+        };
+        parts.into_iter().map(read).collect()
     }
 
     /// Leaves out the window at `start` in the lanes that have not read it; they are opened anew behind it.
@@ -400,7 +432,14 @@ impl Board {
         let mut free = open.filter(|(window, lane)| self.free(window, *lane, judged)).peekable();
         let any = free.peek().copied();
         let (window, lane) = free.find(|(_, lane)| self.lanes[*lane].last == Some(me)).or(any)?;
-        let job = Job { lane, start: window.start, rows: window.rows, keep: window.keep.clone(), alone: self.tight };
+        let job = Job {
+            lane,
+            start: window.start,
+            rows: window.rows,
+            keep: window.keep.clone(),
+            alone: self.tight,
+            left: false,
+        };
         let turn = &mut self.lanes[lane];
         (turn.busy, turn.last) = (true, Some(me));
         self.stage(&job, Stage::Taken);
@@ -419,11 +458,19 @@ impl Board {
         self.stage(job, Stage::Waits);
     }
 
+    /// The lane of a job goes on to its next window.
+    fn leave(&mut self, job: &mut Job) {
+        if !std::mem::replace(&mut job.left, true) {
+            let turn = &mut self.lanes[job.lane];
+            turn.busy = false;
+            turn.row += job.rows as u64;
+        }
+    }
+
     /// What came of a job.
-    fn put(&mut self, job: &Job, lane: &Lane, decoded: Result<Vec<ArrayRef>>) {
+    fn put(&mut self, job: &mut Job, lane: &Lane, decoded: Result<Vec<ArrayRef>>) {
+        self.leave(job);
         let turn = &mut self.lanes[job.lane];
-        turn.busy = false;
-        turn.row += job.rows as u64;
         let Some(window) = self.windows.iter_mut().find(|w| w.start == job.start) else { return };
         match decoded {
             Ok(columns) => {

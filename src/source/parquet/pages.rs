@@ -207,6 +207,30 @@ impl Pages {
         Ok(())
     }
 
+    /// Takes the next page off, unread, into a reader of its own, which may be driven by somebody else.
+    ///
+    /// # Errors
+    /// A damaged header.
+    pub fn take_off(&mut self) -> Result<Option<Self>> {
+        self.peek()?;
+        let Some(head) = self.head.clone() else { return Ok(None) };
+        let end = self.offset + (head.len + head.stored) as u64;
+        let page = Self {
+            at: self.at.clone(),
+            chunk: Chunk { end, ..self.chunk },
+            desk: self.desk.clone(),
+            lease: self.lease.holder().empty(),
+            dictionary: 0,
+            newest: 0,
+            offset: self.offset,
+            ahead: self.ahead.clone(),
+            head: Some(head),
+            spare: Vec::new(),
+        };
+        self.skip()?;
+        Ok(Some(page))
+    }
+
     /// Leases `bytes` beside those of the newest page, for as long as that is the newest.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ use crate::source::read_at::ReadAt;
 /// Bytes of a decoded window that are aimed at: small enough to stay in cache between steps, large enough that a
 /// batch's own cost does not show.
 const WINDOW: usize = 3 << 20;
+/// So many columns are few.
+const FEW: usize = 2;
 /// A row group whose columns decode to less than this is one piece, read by one worker alone: it then has pages and
 /// dictionaries of its own, which a tight limit has no room for.
 const ALONE: usize = 16 << 20;
@@ -144,7 +146,10 @@ impl ParquetPieces {
     fn windows(&self, part: usize, rows: u64, context: &Context) -> (u64, bool) {
         let row: usize = self.source.columns.iter().map(|c| c.row_bytes(part)).sum::<usize>().max(1);
         let options = &context.options;
-        let most = (self.window_bytes(part, context) / row).clamp(1, options.batch_size);
+        let fits = (self.window_bytes(part, context) / row).max(1);
+        let most = fits.min(options.batch_size);
+        // few columns are read some batches at a time, so that workers share few pages
+        let most = if self.source.columns.len() <= FEW { most.max(fits / options.batch_size * most) } else { most };
         // whole kilobytes of validity and values, where there are that many rows
         let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
         let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row)
@@ -187,7 +192,7 @@ impl ParquetPieces {
             return Ok(group.clone());
         }
         let opening = self.opening(part, window, shared.rows.clone(), shared.start, context);
-        let group = Arc::new(RowGroup::new(opening, false));
+        let group = Arc::new(RowGroup::new(opening, context.options.threads, false));
         shared.group = Some(group.clone());
         Ok(group)
     }

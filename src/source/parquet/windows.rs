@@ -104,7 +104,7 @@ impl Windows {
         }
         let own = self.own.get_or_insert_with(|| {
             let (rows, start) = (self.rows.clone(), self.left.start);
-            RowGroup::new(self.pieces.opening(self.part, count, rows, start, &self.context), true)
+            RowGroup::new(self.pieces.opening(self.part, count, rows, start, &self.context), 1, true)
         });
         own.read(self.left.start, count, &self.context)
     }

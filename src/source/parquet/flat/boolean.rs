@@ -22,6 +22,10 @@ impl Default for Booleans {
 }
 
 impl Kind for Booleans {
+    fn fork(&self) -> Option<Self> {
+        Some(Self::default())
+    }
+
     fn dictionary(&mut self, _: Bytes, _: usize) -> Result<()> {
         Err(Error::Format("a dictionary of booleans, which the format does not have".into()))
     }

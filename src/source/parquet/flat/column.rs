@@ -19,6 +19,11 @@ use crate::error::{Error, Result};
 
 /// Values of one kind: how they are read, and the buffer that they are put together in.
 pub trait Kind: Send {
+    /// Another one with the same dictionary and no values; `None` where there is none.
+    fn fork(&self) -> Option<Self>
+    where
+        Self: Sized;
+
     /// Takes the dictionary, `count` PLAIN values.
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()>;
 
@@ -59,6 +64,17 @@ pub trait Kind: Send {
         false
     }
 
+    /// Whether values in `encoding` are read here, not by the crate.
+    fn knows(&self, encoding: Encoding) -> bool {
+        match encoding {
+            Encoding::PLAIN | Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => true,
+            Encoding::RLE => self.rle_is_values(),
+            Encoding::DELTA_BINARY_PACKED => self.has_numbers(),
+            Encoding::BYTE_STREAM_SPLIT => self.split_width().is_some(),
+            _ => false,
+        }
+    }
+
     /// Appends `numbers`.
     fn numbers(&mut self, _numbers: Numbers<'_>) -> Result<()> {
         Err(Error::Format("whole numbers, of which the column has none".into()))
@@ -75,7 +91,8 @@ pub trait Kind: Send {
 
 /// A flat column of one kind.
 pub struct Flat<K> {
-    parts: Parts,
+    /// Where pages come from; none for rows that were set apart.
+    parts: Option<Parts>,
     page: Option<Open>,
     /// What was read ahead.
     ahead: VecDeque<Found>,
@@ -105,7 +122,15 @@ enum Values {
 impl<K: Kind> Flat<K> {
     /// A column of `kind` with `rows` rows.
     pub fn new(parts: Parts, kind: K, rows: usize) -> Self {
-        Self { parts, page: None, ahead: VecDeque::new(), left: rows, behind: 0, validity: Validity::default(), kind }
+        Self {
+            parts: Some(parts),
+            page: None,
+            ahead: VecDeque::new(),
+            left: rows,
+            behind: 0,
+            validity: Validity::default(),
+            kind,
+        }
     }
 
     /// The page with the next rows; `None` where only the crate reads it.
@@ -114,7 +139,8 @@ impl<K: Kind> Flat<K> {
             self.close();
             match self.next_page()? {
                 None => return Err(Error::Format("ends before its row group does".into())),
-                Some(Found::Foreign) => return Ok(None),
+                // `next_page` has read what was to be read later
+                Some(Found::Foreign | Found::Later(_)) => return Ok(None),
                 Some(Found::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
                 Some(Found::Rows(Rows { count: rows, levels, values, encoding, body })) => {
                     let Some(values) = self.values(values, encoding, rows)? else { return Ok(None) };
@@ -126,14 +152,21 @@ impl<K: Kind> Flat<K> {
     }
 
     fn next_page(&mut self) -> Result<Option<Found>> {
-        if let Some(page) = self.ahead.pop_front() { Ok(Some(page)) } else { self.parts.next() }
+        match (self.ahead.pop_front(), &mut self.parts) {
+            (Some(Found::Later(page)), _) => page.read().map(|rows| Some(Found::Rows(rows))),
+            (Some(page), _) => Ok(Some(page)),
+            (None, Some(parts)) => parts.next(),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Lets go of the page at hand; its buffer serves the next one.
     fn close(&mut self) {
         if let Some(Open { levels, values, body, .. }) = self.page.take() {
             drop((levels, values));
-            self.parts.give_back(body);
+            if let Some(parts) = &mut self.parts {
+                parts.give_back(body);
+            }
         }
     }
 
@@ -244,7 +277,8 @@ impl<K: Kind> Flat<K> {
             let left = self.page.as_ref().map_or(0, |page| page.left);
             if left == 0
                 && self.ahead.is_empty()
-                && let Some(rows) = self.parts.pass_page(self.behind)?
+                && let Some(parts) = &mut self.parts
+                && let Some(rows) = parts.pass_page(self.behind)?
             {
                 self.behind -= rows;
                 continue;
@@ -260,6 +294,32 @@ impl<K: Kind> Flat<K> {
         Ok(true)
     }
 
+    /// How many pages hold the next `rows` rows, which are taken off without being read; `None` where one of them is not for
+    /// this decoder, or the first one is being read already.
+    fn pages_of(&mut self, rows: usize) -> Result<Option<usize>> {
+        let Some(parts) = self.parts.as_mut().filter(|_| self.page.as_ref().is_none_or(|page| page.left == 0)) else {
+            return Ok(None);
+        };
+        let (mut found, mut pages) = (0, 0);
+        while found < rows {
+            if pages == self.ahead.len() {
+                match parts.later()? {
+                    Some(Found::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
+                    Some(page) => self.ahead.push_back(page),
+                    None => return Err(Error::Format("ends before its row group does".into())),
+                }
+                continue;
+            }
+            match &self.ahead[pages] {
+                Found::Rows(Rows { encoding, count, .. }) if self.kind.knows(*encoding) => found += count,
+                Found::Later(page) if self.kind.knows(page.encoding) => found += page.count,
+                _ => return Ok(None),
+            }
+            pages += 1;
+        }
+        Ok(Some(pages))
+    }
+
     /// Nothing may follow the row group's last row.
     fn end(&mut self) -> Result<()> {
         let mut more = self.page.take().is_some_and(|page| page.left > 0);
@@ -267,7 +327,7 @@ impl<K: Kind> Flat<K> {
             match self.next_page()? {
                 None => return Ok(()),
                 Some(Found::Rows(page)) => more = page.count > 0,
-                Some(Found::Dictionary { .. } | Found::Foreign) => more = true,
+                Some(Found::Dictionary { .. } | Found::Foreign | Found::Later(_)) => more = true,
             }
         }
         Err(Error::Format("has more rows than its row group".into()))
@@ -291,7 +351,7 @@ fn append<K: Kind>(kind: &mut K, indices: &mut Hybrid, count: usize) -> Result<(
     Ok(())
 }
 
-impl<K: Kind> Decode for Flat<K> {
+impl<K: Kind + 'static> Decode for Flat<K> {
     fn read(&mut self, rows: usize, keep: Option<&Selection>) -> Result<Option<ArrayRef>> {
         if !self.catch_up()? {
             return Ok(None);
@@ -310,13 +370,38 @@ impl<K: Kind> Decode for Flat<K> {
 
     fn prepare(&mut self, rows: usize) -> Result<bool> {
         let there = self.page.as_ref().map_or(0, |page| page.left);
-        if self.behind > 0 || there >= rows.min(self.left) || matches!(self.ahead.back(), Some(Found::Rows(_))) {
+        if self.behind > 0
+            || there >= rows.min(self.left)
+            || self.ahead.back().is_some_and(|page| page.rows().is_some())
+        {
             return Ok(false);
         }
-        let next = self.parts.next()?;
+        let next = self.parts.as_mut().map_or(Ok(None), Parts::next)?;
         let found = next.is_some();
         self.ahead.extend(next);
         Ok(found)
+    }
+
+    fn apart(&mut self, rows: usize) -> Result<Option<Box<dyn Decode>>> {
+        let Some(pages) = self.pages_of(self.behind + rows)? else { return Ok(None) };
+        let Some(kind) = self.kind.fork() else { return Ok(None) };
+        let apart = Self {
+            parts: None,
+            page: None,
+            ahead: self.ahead.iter().take(pages).cloned().collect(),
+            // whether others follow is not for it to see
+            left: usize::MAX,
+            behind: self.behind,
+            validity: Validity::default(),
+            kind,
+        };
+        self.skip(rows);
+        // the last page may have rows that follow
+        while let Some(count) = self.ahead.front().and_then(Found::rows).filter(|count| *count <= self.behind) {
+            self.behind -= count;
+            self.ahead.pop_front();
+        }
+        Ok(Some(Box::new(apart)))
     }
 
     fn skip(&mut self, rows: usize) {

@@ -35,7 +35,7 @@ pub fn dictionary(
     let width =
         if let DataType::FixedSizeBinary(width) = to { usize::try_from(*width).ok() } else { to.primitive_width() };
     let _held = holder.lease(count.saturating_mul(width.unwrap_or(0)))?;
-    kind(column, to, holder.empty(), usize::MAX, Values { bytes, count }).transpose()
+    kind(column, to, holder, usize::MAX, Values { bytes, count }).transpose()
 }
 
 /// All values of a dictionary.

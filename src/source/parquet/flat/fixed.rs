@@ -3,6 +3,8 @@
 //! What an Arrow buffer has other bytes for than the file is converted where it comes in: values a stretch at a time, a
 //! dictionary once, whereafter it is looked up like any other.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayData, ArrayRef, make_array};
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, i256};
@@ -16,7 +18,7 @@ use super::levels::Places;
 use super::selection::Selection;
 use super::spread::spread;
 use crate::error::Result;
-use crate::memory::Lease;
+use crate::memory::{Holder, Lease};
 
 /// Numbers that are converted from differences at a time.
 const SOME: usize = 64;
@@ -84,9 +86,8 @@ word!(i256);
 pub struct Fixed<W> {
     to: DataType,
     form: Form<W>,
-    /// For a dictionary that was converted.
-    lease: Lease,
-    dictionary: Dictionary,
+    holder: Holder,
+    dictionary: Arc<Dictionary>,
     out: Vec<W>,
 }
 
@@ -97,13 +98,15 @@ struct Dictionary {
     count: usize,
     /// Their page, or what they were converted to, as numbers are stored.
     bytes: Bytes,
+    /// For what was converted.
+    _lease: Option<Lease>,
 }
 
 impl<W: Word> Fixed<W> {
     /// Values that are announced as `to`, whose native type is as wide as `W`, and stored as `form` says. A dictionary that
-    /// is converted is leased by `lease`, which is empty.
-    pub fn new(to: &DataType, form: Form<W>, lease: Lease) -> Self {
-        Self { to: to.clone(), form, lease, dictionary: Dictionary::default(), out: Vec::new() }
+    /// is converted is leased of `holder`.
+    pub fn new(to: &DataType, form: Form<W>, holder: Holder) -> Self {
+        Self { to: to.clone(), form, holder, dictionary: Arc::default(), out: Vec::new() }
     }
 
     /// Appends `numbers`, which have another form: by what they would be stored as.
@@ -120,19 +123,26 @@ impl<W: Word> Fixed<W> {
 }
 
 impl<W: Word> Kind for Fixed<W> {
+    fn fork(&self) -> Option<Self> {
+        let Self { to, form, holder, dictionary, .. } = self;
+        let (to, holder, dictionary) = (to.clone(), holder.clone(), dictionary.clone());
+        Some(Self { to, form: *form, holder, dictionary, out: Vec::new() })
+    }
+
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
         let width = self.form.width;
         let length = count.checked_mul(width).filter(|length| *length <= bytes.len()).ok_or_else(short)?;
-        self.dictionary = Dictionary::default();
+        self.dictionary = Arc::default();
+        let mut lease = None;
         let mut bytes = bytes.slice(..length);
         if let Some(read) = self.form.read {
             // it may take many times what its page does
-            self.lease.resize(count.saturating_mul(W::BYTES))?;
+            lease = Some(self.holder.lease(count.saturating_mul(W::BYTES))?);
             let mut converted = Vec::with_capacity(count);
             read(&bytes, width, &mut converted);
             bytes = W::bytes(converted);
         }
-        self.dictionary = Dictionary { count, bytes };
+        self.dictionary = Arc::new(Dictionary { count, bytes, _lease: lease });
         Ok(())
     }
 
@@ -175,7 +185,7 @@ impl<W: Word> Kind for Fixed<W> {
     }
 
     fn gather(&mut self, indices: &[u32]) -> Result<()> {
-        let Dictionary { count, bytes } = &self.dictionary;
+        let Dictionary { count, bytes, .. } = self.dictionary.as_ref();
         let values = &W::stored(bytes)[..*count];
         gather(values, indices, &mut self.out).map_err(|index| beyond(index, *count))
     }

@@ -128,22 +128,30 @@ impl Hybrid {
     /// # Errors
     /// A page that ends before.
     pub fn skip(&mut self, mut count: usize) -> Result<()> {
+        let ready = count.min(self.ready.len());
+        self.ready.start += ready;
+        count -= ready;
         while count > 0 {
-            if let (true, Left::Packed { count: left }) = (self.ready.is_empty(), &mut self.run)
-                && *left > BLOCK
-                && count > BLOCK
-            {
-                // whole blocks need not be unpacked; the rest stays at a block's border
-                let passed = (count.min(*left) - 1) / BLOCK * BLOCK;
-                *left -= passed;
-                self.at += passed / 8 * usize::from(self.width);
-                count -= passed;
-                continue;
+            self.refresh()?;
+            match &mut self.run {
+                Left::Repeat { count: left, .. } => {
+                    let passed = count.min(*left);
+                    *left -= passed;
+                    count -= passed;
+                }
+                Left::Packed { count: left } => {
+                    // whole groups end at a byte's border, and need not be unpacked
+                    let passed = if count < *left { count / GROUP * GROUP } else { *left };
+                    if passed == 0 {
+                        self.fill();
+                        self.ready.start += count;
+                        return if self.ready.start <= self.ready.end { Ok(()) } else { Err(ends()) };
+                    }
+                    *left -= passed;
+                    self.at += (passed * usize::from(self.width)).div_ceil(8);
+                    count -= passed;
+                }
             }
-            count -= match self.next(count)? {
-                Run::Repeat { count, .. } => count,
-                Run::Packed(values) => values.len(),
-            };
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::hybrid::run_head;
 use crate::error::{Error, Result};
 
 /// The levels of a page, read once from front to back.
+#[derive(Clone)]
 pub struct Levels {
     bytes: Bytes,
     at: usize,

@@ -59,7 +59,7 @@ use self::pages::Parts;
 pub use self::selection::Selection;
 use super::pages::Pages;
 use crate::error::Result;
-use crate::memory::Lease;
+use crate::memory::Holder;
 
 /// A column of a row group, decoded from front to back.
 pub trait Decode: Send {
@@ -77,12 +77,21 @@ pub trait Decode: Send {
     /// A damaged page, or one that the run has no room for; the latter may be asked for again.
     fn prepare(&mut self, rows: usize) -> Result<bool>;
 
+    /// The next `rows` rows, behind which others follow, in a decoder of their own; this one goes on behind them. Pages are
+    /// read and decompressed here. `None` where that cannot be; then nothing has changed.
+    ///
+    /// # Errors
+    /// A damaged page, or one that the run has no room for.
+    fn apart(&mut self, _rows: usize) -> Result<Option<Box<dyn Decode>>> {
+        Ok(None)
+    }
+
     /// Leaves out the next `rows` rows. Done when more is read: pages of nothing else are never decompressed.
     fn skip(&mut self, rows: usize);
 }
 
-/// A decoder for `column`, announced as `to`, over its `pages`; text and dictionaries that are converted are leased by
-/// `lease`, which is empty, and some rows of text with more than `wide` bytes are [`crate::error::Error::Wide`]. `None`
+/// A decoder for `column`, announced as `to`, over its `pages`; text and dictionaries that are converted are leased of
+/// `holder`, and some rows of text with more than `wide` bytes are [`crate::error::Error::Wide`]. `None`
 /// where only the crate has one. Reads nothing yet.
 ///
 /// # Errors
@@ -91,7 +100,7 @@ pub fn open(
     column: &ColumnChunkMetaData,
     to: &DataType,
     pages: impl FnOnce() -> Result<Pages>,
-    lease: Lease,
+    holder: &Holder,
     rows: usize,
     wide: usize,
 ) -> Result<Option<Box<dyn Decode>>> {
@@ -99,7 +108,7 @@ pub fn open(
         return Ok(None);
     }
     let nullable = column.column_descr().max_def_level() > 0;
-    kind(column, to, lease, wide, Opening { pages, nullable, rows }).transpose()
+    kind(column, to, holder, wide, Opening { pages, nullable, rows }).transpose()
 }
 
 /// A decoder that is opened over some pages.

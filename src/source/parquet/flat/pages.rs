@@ -1,5 +1,7 @@
 //! The pages of a flat column, taken apart into levels and values.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bytes::Bytes;
 use parquet::basic::Encoding;
 
@@ -9,6 +11,7 @@ use super::levels::Levels;
 use crate::error::{Error, Result};
 
 /// A page taken apart.
+#[derive(Clone)]
 pub enum Part {
     /// The values that indices speak of.
     Dictionary {
@@ -19,11 +22,25 @@ pub enum Part {
     },
     /// Rows.
     Rows(Rows),
+    /// Rows that are not read yet.
+    Later(Arc<Later>),
     /// One that only the crate can read.
     Foreign,
 }
 
+impl Part {
+    /// How many rows it has, if it is a page of rows.
+    pub fn rows(&self) -> Option<usize> {
+        match self {
+            Part::Rows(page) => Some(page.count),
+            Part::Later(page) => Some(page.count),
+            Part::Dictionary { .. } | Part::Foreign => None,
+        }
+    }
+}
+
 /// A page of rows.
+#[derive(Clone)]
 pub struct Rows {
     /// How many.
     pub count: usize,
@@ -35,6 +52,33 @@ pub struct Rows {
     pub encoding: Encoding,
     /// The page as a whole, to be given back.
     pub body: Bytes,
+}
+
+/// A page of rows that is read by whoever needs it first, once.
+pub struct Later {
+    /// How many rows.
+    pub count: usize,
+    /// How its values are written.
+    pub encoding: Encoding,
+    page: Mutex<(Parts, Option<Rows>)>,
+}
+
+impl Later {
+    /// Its rows. Who comes while another one reads it, waits for that.
+    ///
+    /// # Errors
+    /// A damaged page, each time anew, or one that the run has no room for.
+    pub fn read(&self) -> Result<Rows> {
+        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let (parts, read) = &mut *page;
+        if let Some(rows) = read {
+            return Ok(rows.clone());
+        }
+        match parts.next()? {
+            Some(Part::Rows(rows)) => Ok(read.insert(rows).clone()),
+            _ => Err(Error::Format("a page is not the one that its header announced".into())),
+        }
+    }
 }
 
 /// The parts of one column of one row group.
@@ -65,6 +109,21 @@ impl Parts {
     /// Takes back a page.
     pub fn give_back(&mut self, body: Bytes) {
         self.pages.give_back(body);
+    }
+
+    /// As `next`, but a page of rows is only taken off.
+    ///
+    /// # Errors
+    /// A damaged header; for a dictionary as `next`.
+    pub fn later(&mut self) -> Result<Option<Part>> {
+        let (count, encoding) = match self.pages.peek()?.map(|head| &head.kind) {
+            Some(Kind::Data { definition, .. }) if self.nullable && *definition != Encoding::RLE => return self.next(),
+            Some(Kind::Data { values, encoding, .. } | Kind::DataV2 { values, encoding, .. }) => (*values, *encoding),
+            _ => return self.next(),
+        };
+        let Some(pages) = self.pages.take_off()? else { return Ok(None) };
+        let page = Mutex::new((Self { pages, nullable: self.nullable }, None));
+        Ok(Some(Part::Later(Arc::new(Later { count, encoding, page }))))
     }
 
     /// The next page; `None` at the end.

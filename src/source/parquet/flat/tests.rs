@@ -147,7 +147,7 @@ fn column(bytes: &[u8], to: &DataType, limit: Option<usize>) -> Result<Option<(B
     let rows = usize::try_from(group.num_rows()).expect("rows");
     let at = Arc::new(InMemory::new("x", bytes.to_vec()));
     let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
-    Ok(super::open(group.column(0), to, pages, holder.empty(), rows, usize::MAX)?.map(|column| (column, rows)))
+    Ok(super::open(group.column(0), to, pages, &holder, rows, usize::MAX)?.map(|column| (column, rows)))
 }
 
 fn types() -> Vec<DataType> {

@@ -3,7 +3,7 @@
 //! What a window of rows takes is known only once its values are looked at: a dictionary of a few long values can
 //! stand for gigabytes. So each append counts the bytes first, leases them, and only then copies.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, BinaryArray, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
@@ -20,8 +20,8 @@ use crate::memory::Lease;
 
 /// A dictionary of values no longer than this is copied a fixed number of bytes at a time, whatever a value's length.
 const SHORT: usize = 64;
-/// A dictionary takes at most so many bytes padded: what fits into the second-level cache.
-const PADDED: usize = 256 << 10;
+/// A dictionary takes at most so many bytes padded: about what a second-level cache has.
+const PADDED: usize = 1 << 20;
 
 /// Values of one column.
 pub struct Text {
@@ -29,11 +29,9 @@ pub struct Text {
     lease: Lease,
     /// Bytes of a window that are too many, unless it is one row.
     wide: usize,
-    /// Bytes leased for what the dictionary takes beside its page; the rest is for `bytes`.
-    dictionary_bytes: usize,
-    dictionary: Dictionary,
-    /// Rows of the window before, and the bytes of their text.
-    before: (usize, usize),
+    dictionary: Arc<Dictionary>,
+    /// Rows of a window that was read before, and the bytes of their text; of all decoders with this dictionary.
+    before: Arc<Mutex<(usize, usize)>>,
     /// Rows of this window.
     rows: usize,
     /// Where each value ends.
@@ -51,6 +49,8 @@ struct Dictionary {
     lengths: Vec<u8>,
     /// 16, 32 or 64; 0 where a value is longer.
     stride: usize,
+    /// For all that but the page.
+    _lease: Option<Lease>,
 }
 
 impl Text {
@@ -61,20 +61,12 @@ impl Text {
             utf8: *to == DataType::Utf8,
             lease,
             wide,
-            dictionary_bytes: 0,
-            dictionary: Dictionary::default(),
-            before: (0, 0),
+            dictionary: Arc::default(),
+            before: Arc::default(),
             rows: 0,
             ends,
             bytes,
         }
-    }
-
-    /// The dictionary takes so many bytes beside its page.
-    fn beside(&mut self, bytes: usize) -> Result<()> {
-        self.lease.resize(self.lease.bytes() - self.dictionary_bytes + bytes)?;
-        self.dictionary_bytes = bytes;
-        Ok(())
     }
 
     /// Room for `more` bytes.
@@ -92,7 +84,7 @@ impl Text {
         if all > self.bytes.capacity() {
             let twice = self.bytes.capacity() * 2;
             let capacity = all.max(if self.rows > 1 { twice.min(self.wide) } else { twice });
-            self.lease.resize(capacity + self.dictionary_bytes)?;
+            self.lease.resize(capacity)?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         Ok(())
@@ -191,11 +183,18 @@ impl Text {
 }
 
 impl Kind for Text {
+    fn fork(&self) -> Option<Self> {
+        let Self { utf8, wide, .. } = *self;
+        let (lease, dictionary) = (self.lease.holder().empty(), self.dictionary.clone());
+        let before = self.before.clone();
+        Some(Self { utf8, lease, wide, dictionary, before, rows: 0, ends: vec![0], bytes: Vec::new() })
+    }
+
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
         if count > bytes.len() / 4 {
             return Err(short());
         }
-        self.beside(count * size_of::<(u32, u32)>())?;
+        let mut lease = self.lease.holder().lease(count * size_of::<(u32, u32)>())?;
         let mut places = Vec::with_capacity(count);
         let mut at = 0;
         for _ in 0..count {
@@ -209,7 +208,7 @@ impl Kind for Text {
         let longest = places.iter().map(|(start, end)| end - start).max().unwrap_or(0);
         let stride = [16, SHORT / 2, SHORT].into_iter().find(|n| longest as usize <= *n).unwrap_or(0);
         let stride = if stride * count > PADDED { 0 } else { stride };
-        self.beside(count * (size_of::<(u32, u32)>() + stride + usize::from(stride > 0)))?;
+        lease.resize(count * (size_of::<(u32, u32)>() + stride + usize::from(stride > 0)))?;
         let mut padded = vec![0; stride * places.len()];
         let mut lengths = Vec::new();
         if stride > 0 {
@@ -219,7 +218,7 @@ impl Kind for Text {
                 to[..found.len()].copy_from_slice(found);
             }
         }
-        self.dictionary = Dictionary { bytes, places, padded, lengths, stride };
+        self.dictionary = Arc::new(Dictionary { bytes, places, padded, lengths, stride, _lease: Some(lease) });
         Ok(())
     }
 
@@ -227,7 +226,7 @@ impl Kind for Text {
         self.ends.reserve_exact(rows);
         self.rows = rows;
         // about what the window before took, so that nothing is copied while it grows; no room is no error yet
-        let (before, bytes) = self.before;
+        let (before, bytes) = *self.before.lock().unwrap_or_else(PoisonError::into_inner);
         if before > 0 && self.bytes.capacity() == 0 {
             let about = (bytes / before + 1).saturating_mul(rows + rows / 64);
             // and what the last block is given beyond what it takes
@@ -283,11 +282,11 @@ impl Kind for Text {
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
         let ends = std::mem::replace(&mut self.ends, vec![0]);
         let mut bytes = std::mem::take(&mut self.bytes);
-        self.before = (ends.len() - 1, bytes.len());
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = (ends.len() - 1, bytes.len());
         if bytes.capacity() > bytes.len() * 2 {
             bytes.shrink_to_fit();
         }
-        self.lease.resize(self.dictionary_bytes)?;
+        self.lease.resize(0)?;
         // SAFETY: `ends` begins with 0, and each end that was pushed is that of `bytes` then, which only grow in between;
         // `spread` repeats ends and keeps their order. Nothing is larger than `i32::MAX` (`Text::grow`).
         let ends = unsafe { OffsetBuffer::new_unchecked(ends.into()) };

@@ -29,6 +29,11 @@ impl Wide {
 }
 
 impl Kind for Wide {
+    fn fork(&self) -> Option<Self> {
+        let Self { to, form, dictionary, count, .. } = self;
+        Some(Self { to: to.clone(), form: *form, dictionary: dictionary.clone(), count: *count, out: Vec::new() })
+    }
+
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
         if count > bytes.len() / self.form.width {
             return Err(short());
