@@ -14,13 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
 
 use crate::context::rejects::Entry;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
 use crate::piece::{Collect, Held, Piece, Pieces, Pull};
+use crate::stage::slice::Short;
 
 /// What is done with each batch that a piece yields; `None` drops it.
 pub type Work<T> = Arc<dyn Fn(Held, &Context) -> Result<Option<T>> + Send + Sync>;
@@ -360,6 +361,7 @@ impl<T: Send + 'static> Exchange<T> {
         }
         // what the caller took last time is gone by now: somebody may have waited for its bytes
         self.shared.room.notify_all();
+        let mut short = None;
         loop {
             // workers that find nothing for the consumer still wake it: only the clock says when to look
             if self.shared.context.interrupted()? {
@@ -367,7 +369,7 @@ impl<T: Send + 'static> Exchange<T> {
                 self.shared.room.notify_all();
             }
             let Some(results) = &self.front else {
-                match self.order.recv_timeout(TICK) {
+                match next_of(&self.order, &mut short) {
                     Ok((ticket, results)) => {
                         self.front = Some(results);
                         self.shared.state().oldest = ticket;
@@ -381,7 +383,7 @@ impl<T: Send + 'static> Exchange<T> {
                 }
                 continue;
             };
-            match results.recv_timeout(TICK) {
+            match next_of(results, &mut short) {
                 Ok(handed) => {
                     let Handed { out, rejects } = handed?;
                     self.shared.state().queued -= usize::from(out.is_some());
@@ -434,6 +436,18 @@ impl<T: Send + 'static> Iterator for Exchange<T> {
 impl<T: Send + 'static> Drop for Exchange<T> {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// What comes next, waiting one tick for it with a `short` slice.
+fn next_of<T>(from: &Receiver<T>, short: &mut Option<Short>) -> std::result::Result<T, RecvTimeoutError> {
+    match from.try_recv() {
+        Ok(next) => Ok(next),
+        Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+        Err(TryRecvError::Empty) => {
+            short.get_or_insert_with(Short::new);
+            from.recv_timeout(TICK)
+        }
     }
 }
 
