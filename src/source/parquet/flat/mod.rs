@@ -7,7 +7,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `pages` | pages → levels and values |
+//! | `pages` | pages → levels and values, also of nested columns |
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
 //! | `deltas` | differences → numbers |
@@ -18,7 +18,8 @@
 //! | `fixed` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
 //! | `dictionary` | the values that a column can have, where a dictionary names them |
 //!
-//! What it does not take, the crate does: nested columns, other physical types, and from the first page on that is
+//! Nested columns (`super::nested`) have the same kinds of values. What it does not take, the crate does: other physical
+//! types, and from the first page on that is
 //! written in another encoding than PLAIN, dictionary, RLE or, for whole numbers, DELTA_BINARY_PACKED.
 
 mod boolean;
@@ -45,10 +46,12 @@ use parquet::file::metadata::ColumnChunkMetaData;
 
 use self::boolean::Booleans;
 use self::column::Flat;
+pub use self::column::{Kind, Values};
 pub use self::dictionary::dictionary;
 use self::fixed::Fixed;
-pub use self::hybrid::{Hybrid, Run};
-use self::pages::Parts;
+pub use self::hybrid::{BLOCK, Hybrid, Run};
+pub use self::levels::Validity;
+pub use self::pages::{Part, Parts, Rows};
 pub use self::selection::Selection;
 use self::text::Text;
 use super::pages::Pages;
@@ -88,18 +91,47 @@ pub fn open(
         return Ok(None);
     }
     let nullable = column.column_descr().max_def_level() > 0;
-    let parts = || Ok::<_, crate::error::Error>(Parts::new(pages()?, nullable));
+    kind_of(column, to, lease, Whole { pages, nullable, rows })
+}
+
+/// What is made of the values of a column once it is known of which kind they are.
+pub trait OfKind {
+    /// What it is.
+    type Made;
+
+    /// Makes it of `kind`.
+    fn of<K: Kind + 'static>(self, kind: K) -> Result<Self::Made>;
+}
+
+/// A flat column of any kind.
+struct Whole<P> {
+    pages: P,
+    nullable: bool,
+    rows: usize,
+}
+
+impl<P: FnOnce() -> Result<Pages>> OfKind for Whole<P> {
+    type Made = Box<dyn Decode>;
+
+    fn of<K: Kind + 'static>(self, kind: K) -> Result<Self::Made> {
+        let parts = Parts::new((self.pages)()?, self.nullable);
+        Ok(Box::new(Flat::new(parts, kind, self.rows)))
+    }
+}
+
+/// What `make` makes of the kind of values that leaf `column` has, announced as `to`; `None` where only the crate decodes
+/// them. Text is leased by `lease`, which is empty.
+pub fn kind_of<M: OfKind>(
+    column: &ColumnChunkMetaData,
+    to: &DataType,
+    lease: Lease,
+    make: M,
+) -> Result<Option<M::Made>> {
     Ok(Some(match (column.column_type(), to) {
-        (Type::BOOLEAN, DataType::Boolean) => Box::new(Flat::new(parts()?, Booleans::default(), rows)),
-        (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => {
-            Box::new(Flat::new(parts()?, Fixed::<u32>::new(to), rows))
-        }
-        (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => {
-            Box::new(Flat::new(parts()?, Fixed::<u64>::new(to), rows))
-        }
-        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => {
-            Box::new(Flat::new(parts()?, Text::new(to, lease), rows))
-        }
+        (Type::BOOLEAN, DataType::Boolean) => make.of(Booleans::default())?,
+        (Type::INT32 | Type::FLOAT, to) if as_stored(column, to) => make.of(Fixed::<u32>::new(to))?,
+        (Type::INT64 | Type::DOUBLE, to) if as_stored(column, to) => make.of(Fixed::<u64>::new(to))?,
+        (Type::BYTE_ARRAY, DataType::Utf8 | DataType::Binary) => make.of(Text::new(to, lease))?,
         _ => return Ok(None),
     }))
 }
