@@ -25,6 +25,8 @@ mod levels;
 mod masks;
 mod shape;
 #[cfg(test)]
+mod shredded;
+#[cfg(test)]
 mod tests;
 
 use arrow::array::{Array, ArrayRef};
