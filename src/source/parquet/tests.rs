@@ -185,7 +185,7 @@ fn a_page_beyond_the_limit_is_an_error_that_says_so() {
 
 #[test]
 fn pages_that_do_not_fit_together_are_read_one_column_at_a_time() {
-    // a dictionary of 240 KB each; two columns of lists, which the crate decodes
+    // a dictionary of 240 KB each; two columns are of lists
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|i| i * 7919 % 104_729)));
     let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
         (0..30_000).map(|i| Some((0..i % 3).map(|k| Some(i * 7 + k)).collect::<Vec<_>>())),

@@ -14,6 +14,8 @@ use super::shape;
 use crate::error::{Error, Result};
 use crate::memory::Lease;
 
+/// Bytes that the levels and indices of an open page take, unpacked.
+const BUFFERS: usize = 20 << 10;
 /// Slots after which the values among them are decoded, where the page does not end before.
 const OFTEN: usize = 32 * BLOCK;
 
@@ -25,10 +27,11 @@ pub trait ReadLeaf: Send {
     /// A damaged page, or one that the run has no room for.
     fn read(&mut self, rows: usize) -> Result<Option<Found>>;
 
-    /// As `Decode::prepare`.
+    /// Reads the page that the next `rows` rows will probably ask for, if it is not there yet; false where there is nothing
+    /// to do.
     ///
     /// # Errors
-    /// A damaged page, or one that the run has no room for.
+    /// A page that the run has no room for, which may be asked for again.
     fn prepare(&mut self, rows: usize) -> Result<bool>;
 
     /// Leaves out the next `rows` rows, once more is read.
@@ -75,6 +78,7 @@ impl OfKind for Making<'_> {
             parts: Parts::nested(pages, most[0] > 0, most[1] > 0),
             page: None,
             ahead: VecDeque::new(),
+            fault: None,
             begun: false,
             all: rows,
             left: rows,
@@ -94,8 +98,9 @@ impl OfKind for Making<'_> {
 struct Leaf<K> {
     parts: Parts,
     page: Option<Open>,
-    /// What was read ahead.
+    /// What was read ahead, and what went wrong then: it is told to the window that asks for the page.
     ahead: VecDeque<Part>,
+    fault: Option<Error>,
     /// Whether a page of levels was opened.
     begun: bool,
     /// Rows of the row group, and those that are still to come.
@@ -138,7 +143,14 @@ impl<K: Kind> Leaf<K> {
             self.parts.give_back(body);
         }
         loop {
-            let part = if let Some(part) = self.ahead.pop_front() { Some(part) } else { self.parts.next()? };
+            let part = match (self.ahead.pop_front(), self.fault.take()) {
+                (Some(part), fault) => {
+                    self.fault = fault;
+                    Some(part)
+                }
+                (None, Some(fault)) => return Err(fault),
+                (None, None) => self.parts.next()?,
+            };
             match part {
                 None => return Ok(Next::End),
                 Some(Part::Foreign) => return Ok(Next::Foreign),
@@ -165,6 +177,7 @@ impl<K: Kind> Leaf<K> {
             let Some(page) = self.page.as_mut().filter(|page| page.levels.left() > 0) else {
                 if self.behind > 0
                     && self.ahead.is_empty()
+                    && self.fault.is_none()
                     && let Some(rows) = self.parts.pass_page(self.behind)?
                 {
                     self.behind -= rows;
@@ -201,6 +214,7 @@ impl<K: Kind> Leaf<K> {
                 // buffers double
                 let most = (*levels).saturating_add(page.levels.left().min(BLOCK));
                 let need = most.saturating_mul(self.level_bytes * 2 + 1).saturating_sub(share);
+                let need = need.saturating_add(BUFFERS);
                 if need > self.lease.bytes() {
                     self.lease.resize(need)?;
                 }
@@ -228,7 +242,7 @@ impl<K: Kind> ReadLeaf for Leaf<K> {
             return Ok(None);
         }
         let share = self.share.saturating_mul(rows);
-        self.lease.resize(0)?;
+        self.lease.resize(BUFFERS)?;
         // what is made room for at once is leased elsewhere
         let about = self.levels_a_row.saturating_mul(rows).min(share / self.level_bytes.max(1));
         self.depths.reserve(rows, about);
@@ -265,13 +279,23 @@ impl<K: Kind> ReadLeaf for Leaf<K> {
     fn prepare(&mut self, rows: usize) -> Result<bool> {
         let there = self.page.as_ref().map_or(0, |page| page.levels.left());
         let wanted = rows.min(self.left).saturating_mul(self.levels_a_row);
-        if self.behind > 0 || self.tail || there >= wanted || matches!(self.ahead.back(), Some(Part::Rows(_))) {
+        let enough = there >= wanted || matches!(self.ahead.back(), Some(Part::Rows(_)));
+        if self.behind > 0 || self.tail || enough || self.fault.is_some() {
             return Ok(false);
         }
-        let next = self.parts.next()?;
-        let found = next.is_some();
-        self.ahead.extend(next);
-        Ok(found)
+        match self.parts.next() {
+            Ok(next) => {
+                let found = next.is_some();
+                self.ahead.extend(next);
+                Ok(found)
+            }
+            Err(e @ Error::MemoryLimit(_)) => Err(e),
+            // how many levels the rows have is not known: it may be that they do not ask for this page
+            Err(e) => {
+                self.fault = Some(e);
+                Ok(false)
+            }
+        }
     }
 
     fn skip(&mut self, rows: usize) {

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 /// Words of a block's mask.
 const WORDS: usize = BLOCK / 64;
 
-/// The levels of a page, read once from front to back. Holds some 8 KiB, and a mask of 128 bytes a level.
+/// The levels of a page, read once from front to back. Holds 8 KiB for each of the two kinds, and masks of 128
+/// bytes for every level that there can be.
 pub struct Levels {
     repetition: Stream,
     definition: Stream,
@@ -32,7 +33,7 @@ struct Stream {
     /// A run, and how many are left of it.
     run: (u32, usize),
     /// The next levels, and how many they are.
-    next: Box<[[u32; 64]; WORDS]>,
+    next: Box<[[u32; 64]]>,
     filled: usize,
 }
 
@@ -140,10 +141,10 @@ impl Levels {
 
 impl Stream {
     fn new(bytes: Option<Bytes>, most: usize) -> Result<Self> {
-        let next = Box::new([[0; 64]; WORDS]);
         if most == 0 {
-            return Ok(Self { levels: None, most: 0, run: (0, usize::MAX), next, filled: 0 });
+            return Ok(Self { levels: None, most: 0, run: (0, usize::MAX), next: Box::default(), filled: 0 });
         }
+        let next = vec![[0; 64]; WORDS].into_boxed_slice();
         let bytes = bytes.ok_or_else(|| Error::Format("a page without its levels".into()))?;
         let most = u32::try_from(most).map_err(|_| Error::Format("levels beyond 32 bits".into()))?;
         let width = u8::try_from(u32::BITS - most.leading_zeros()).unwrap_or(32);
@@ -205,10 +206,14 @@ impl Stream {
             masks::at_least(next, level, mask);
         }
         // as many bits as the highest level has can say more than that
-        if !(self.most + 1).is_power_of_two()
-            && let Some(level) = self.next.as_flattened()[..count].iter().find(|level| **level > self.most)
-        {
-            return Err(beyond(*level, self.most));
+        if !(self.most + 1).is_power_of_two() {
+            let mut wrong = [0; WORDS];
+            masks::at_least(next, self.most + 1, &mut wrong);
+            // behind the last level stands what was there before
+            wrong[(count - 1) / 64] &= u64::MAX >> (63 - (count - 1) % 64);
+            if let Some((word, bits)) = wrong.iter().enumerate().find(|(_, bits)| **bits != 0) {
+                return Err(beyond(next[word][bits.trailing_zeros() as usize], self.most));
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A decoder of our own for nested columns: lists, structs, maps, and these within each other.
 //!
 //! A nested column is stored as its leaves, each with levels that say where its values belong. Every leaf is decoded
-//! alone, by what decodes flat columns; its levels become masks, and the masks offsets and validity, 64 levels at a time.
+//! alone, by what decodes flat columns (`super::flat`); its levels become masks, and the masks offsets and validity, 64 levels at a time.
 //! Runs of levels, as in columns whose lists have one element, or all are null, stay runs.
 //!
 //! | file | what it does |

@@ -23,18 +23,24 @@ pub enum Shape {
     },
     /// A struct.
     Group {
-        /// Its first leaf, and its place among the groups that this one tells of.
+        /// Its first leaf.
         leaf: usize,
+        /// Its place among the groups that this one tells of.
         place: usize,
+        /// What its children are called.
         fields: Fields,
+        /// What is in it.
         children: Vec<Shape>,
     },
     /// A list or a map.
     List {
-        /// Its first leaf, and its place among the lists that this one tells of.
+        /// Its first leaf.
         leaf: usize,
+        /// Its place among the lists that this one tells of.
         place: usize,
+        /// Its type.
         to: DataType,
+        /// What its elements are.
         item: Box<Shape>,
     },
 }
@@ -48,8 +54,9 @@ pub struct Leaf {
     pub least: Vec<usize>,
     /// The definition level of its values.
     pub highest: usize,
-    /// The lists and groups of which it is the first leaf.
+    /// The lists of which it is the first leaf.
     pub lists: Vec<Depth>,
+    /// The groups of which it is the first leaf.
     pub groups: Vec<Depth>,
 }
 
