@@ -1,4 +1,5 @@
-//! One column of a row group: ours decodes what is flat, the crate's the rest, also from a page on that ours cannot.
+//! One column of a row group: decoded by ours where it can, flat or nested; by the crate's else, also from a page on that
+//! ours cannot read.
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
@@ -13,6 +14,7 @@ use super::flat::{self, Decode, Selection};
 use super::foreign::{Foreign, Refused};
 use super::guard::guarded;
 use super::layout::Column;
+use super::nested;
 use super::pages::{Chunk, Pages};
 use super::rows::Rows;
 use crate::context::Counters;
@@ -87,7 +89,7 @@ pub enum Part {
 }
 
 enum Decoder {
-    Flat(Box<dyn Decode>),
+    Ours(Box<dyn Decode>),
     /// The crate's, for what the other does not take.
     Crate(Box<Foreign>),
     /// Nothing is left, or the decoder is in no state that anybody knows.
@@ -105,17 +107,21 @@ impl ColumnReader {
         let group = group.ok_or_else(|| Error::Format("no such row group".into()))?;
         let rows = usize::try_from(group.num_rows()).map_err(|_| Error::Format("too many rows".into()))?;
         let refused = Refused::default();
-        let flat = match Range::clone(&chosen.leaves) {
-            Range { start: leaf, end } if leaf + 1 == end => {
+        let ours = match Range::clone(&chosen.leaves) {
+            Range { start: leaf, end } if leaf + 1 == end && flat::is_flat(group.column(leaf)) => {
                 let pages = || opening.pages(leaf);
                 flat::open(group.column(leaf), &chosen.announced, pages, &opening.holder, rows, opening.wide)
             }
-            _ => Ok(None),
+            _ => {
+                // what the window's piece leases (`ParquetPieces::next`)
+                let share = chosen.row_bytes(opening.part).saturating_mul(2);
+                nested::open(group, chosen, |leaf| opening.pages(leaf), &opening.holder, share, rows, opening.wide)
+            }
         };
         let (row, end) = (opening.rows.row(start), opening.rows.count());
-        let decoder = if let Some(mut flat) = flat.map_err(|e| failed(&refused, e, chosen))? {
-            flat.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
-            Decoder::Flat(flat)
+        let decoder = if let Some(mut ours) = ours.map_err(|e| failed(&refused, e, chosen))? {
+            ours.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
+            Decoder::Ours(ours)
         } else {
             let reader = Foreign::open(opening, chosen, &refused, start);
             Decoder::Crate(Box::new(reader.map_err(|e| failed(&refused, e, chosen))?))
@@ -126,11 +132,11 @@ impl ColumnReader {
 
     /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.
     pub fn prepare(&mut self, opening: &Opening, rows: usize) -> bool {
-        let Decoder::Flat(flat) = &mut self.decoder else { return false };
+        let Decoder::Ours(ours) = &mut self.decoder else { return false };
         if self.fault.is_some() {
             return false;
         }
-        match guarded("page", || flat.prepare(rows)) {
+        match guarded("page", || ours.prepare(rows)) {
             Ok(done) => done,
             Err(e) => {
                 // no room now may be room in its turn
@@ -151,10 +157,10 @@ impl ColumnReader {
             return Err(fault);
         }
         let chosen = &opening.columns[self.column];
-        if let (Decoder::Flat(flat), Some(keep)) = (&mut self.decoder, keep)
+        if let (Decoder::Ours(ours), Some(keep)) = (&mut self.decoder, keep)
             && keep.count() == 0
         {
-            pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+            pass(ours.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
             return Ok(new_empty_array(&chosen.announced));
         }
         let out =
@@ -188,15 +194,15 @@ impl ColumnReader {
     }
 
     fn set_apart(&mut self, opening: &Opening, start: u64, rows: usize) -> Result<Option<Self>> {
-        let Decoder::Flat(flat) = &mut self.decoder else { return Ok(None) };
+        let Decoder::Ours(ours) = &mut self.decoder else { return Ok(None) };
         let mut stretch = opening.rows.stretch(start, rows as u64);
         let (Some(range), None) = (stretch.next(), stretch.next()) else { return Ok(None) };
-        pass(flat.as_mut(), &mut self.row, range.start);
-        let Some(apart) = flat.apart(rows)? else { return Ok(None) };
+        pass(ours.as_mut(), &mut self.row, range.start);
+        let Some(apart) = ours.apart(rows)? else { return Ok(None) };
         self.row = range.end;
-        pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+        pass(ours.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
         let Self { column, end, .. } = *self;
-        let decoder = Decoder::Flat(apart);
+        let decoder = Decoder::Ours(apart);
         Ok(Some(Self {
             column,
             row: range.start,
@@ -210,11 +216,11 @@ impl ColumnReader {
 
     fn decode(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
         let chosen = &opening.columns[self.column];
-        if let Decoder::Flat(flat) = &mut self.decoder {
+        if let Decoder::Ours(ours) = &mut self.decoder {
             let stretch = opening.rows.stretch(start, rows as u64);
-            match flat_rows(flat.as_mut(), &mut self.row, stretch, keep, &chosen.announced)? {
+            match our_rows(ours.as_mut(), &mut self.row, stretch, keep, &chosen.announced)? {
                 Some(found) => {
-                    pass(flat.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+                    pass(ours.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
                     return Ok(found);
                 }
                 // a page that only the crate reads: it begins where this window does
@@ -251,15 +257,15 @@ impl ColumnReader {
 }
 
 /// Leaves out the rows before `row`.
-fn pass(flat: &mut dyn Decode, at: &mut u64, row: u64) {
-    flat.skip(usize::try_from(row.saturating_sub(*at)).unwrap_or(usize::MAX));
+fn pass(ours: &mut dyn Decode, at: &mut u64, row: u64) {
+    ours.skip(usize::try_from(row.saturating_sub(*at)).unwrap_or(usize::MAX));
     *at = row.max(*at);
 }
 
 /// Those of the rows of `stretch` that `keep` wants, or all; what lies between the ranges is left out. `None` as
 /// [`Decode::read`] has it. More than one range costs a copy of what was decoded.
-fn flat_rows(
-    flat: &mut dyn Decode,
+fn our_rows(
+    ours: &mut dyn Decode,
     at: &mut u64,
     stretch: impl Iterator<Item = Range<u64>>,
     keep: Option<&Selection>,
@@ -268,14 +274,14 @@ fn flat_rows(
     let mut found = Vec::new();
     let mut done = 0;
     for range in stretch {
-        pass(flat, at, range.start);
+        pass(ours, at, range.start);
         let rows = usize::try_from(range.end - range.start).map_err(|_| Error::Format("too many rows".into()))?;
         let keep = keep.map(|keep| keep.slice(done, rows));
         done += rows;
         if keep.as_ref().is_some_and(|keep| keep.count() == 0) {
             continue;
         }
-        let Some(part) = flat.read(rows, keep.as_ref())? else { return Ok(None) };
+        let Some(part) = ours.read(rows, keep.as_ref())? else { return Ok(None) };
         *at = range.end;
         found.push(part);
     }

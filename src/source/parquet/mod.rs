@@ -12,7 +12,8 @@
 //! | `join` | small row groups that make one batch |
 //! | `lanes` | one row group decoded by several workers, in order |
 //! | `decoder` | one column: ours or the crate's |
-//! | `flat/` | our decoder of flat columns; the crate's takes the rest |
+//! | `flat/` | our decoder of flat columns |
+//! | `nested/` | our decoder of lists, structs and maps; the crate's takes the rest |
 //! | `foreign` | the crate's decoder over our pages |
 //! | `room` | what it takes to decode a window of it |
 //! | `pages` | the pages of a column: judged, leased, read, verified, decompressed |
@@ -25,9 +26,8 @@
 //!
 //! The way of a batch: [`ParquetSource::push`] chooses columns, row groups and the predicates that the reader applies;
 //! `ParquetPieces::next` looks what a row group's own indexes rule out, and cuts the next window of what is left; a
-//! worker's `open` takes it through the lanes, each of which pulls pages as it needs them. `flat` decodes straight into
-//! the announced layout; text from the crate's decoder
-//! comes as views and is copied into it. The batch goes on with its bytes leased.
+//! worker's `open` takes it through the lanes, each of which pulls pages as it needs them. `flat` and `nested` decode
+//! straight into the announced layout; text from the crate's decoder comes as views and is copied into it. The batch goes on with its bytes leased.
 
 mod codec;
 mod compact;
@@ -40,6 +40,7 @@ mod header;
 mod join;
 mod lanes;
 mod layout;
+mod nested;
 mod pages;
 mod pieces;
 mod prune;

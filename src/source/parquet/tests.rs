@@ -185,7 +185,7 @@ fn a_page_beyond_the_limit_is_an_error_that_says_so() {
 
 #[test]
 fn pages_that_do_not_fit_together_are_read_one_column_at_a_time() {
-    // a dictionary of 240 KB each; two columns of lists, which the crate decodes
+    // a dictionary of 240 KB each; two columns are of lists
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|i| i * 7919 % 104_729)));
     let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
         (0..30_000).map(|i| Some((0..i % 3).map(|k| Some(i * 7 + k)).collect::<Vec<_>>())),
@@ -211,6 +211,55 @@ fn pages_that_do_not_fit_together_are_read_one_column_at_a_time() {
     let pushed = source.push(&Pushdown { predicates, ..Pushdown::default() }).expect("fits");
     let loose = read(pushed.source.clone(), set(2, 2, 1_000, 64 << 20), None);
     assert_eq!(read(pushed.source, set(2, 2, 1_000, 2 << 20), None), loose);
+}
+
+#[test]
+fn a_leaf_that_only_the_crate_reads_on_loses_and_doubles_no_row() {
+    // a dictionary that is full after some pages, behind which text is written in a way that is not ours
+    let texts = |i: i64| (0..i % 4).map(move |k| (i % 7 > 0).then(|| format!("{}", (i * 31 + k) % (1 + i / 3))));
+    let mut lists = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+    for i in 0..9_000 {
+        texts(i).for_each(|text| lists.values().append_option(text));
+        lists.append(i % 11 > 0);
+    }
+    let lists: ArrayRef = Arc::new(lists.finish());
+    let numbers: ArrayRef = Arc::new((0..9_000).map(|i| (i % 5 > 0).then_some(i)).collect::<Int64Array>());
+    let parts = [("n", numbers.clone(), true), ("l", lists.clone(), true)];
+    let group = arrow::array::StructArray::try_from(parts.iter().map(|(n, a, _)| (*n, a.clone())).collect::<Vec<_>>());
+    let columns = [("id", numbers), ("lists", lists), ("group", Arc::new(group.expect("two columns")) as ArrayRef)];
+    let whole = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, a)| (n, a, true))).expect("three columns");
+    let properties = WriterProperties::builder()
+        .set_writer_version(parquet::file::properties::WriterVersion::PARQUET_2_0)
+        .set_dictionary_page_size_limit(4_000)
+        .set_data_page_row_count_limit(300)
+        .set_write_batch_size(50)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, whole.schema(), Some(properties)).expect("a writer");
+    writer.write(&whole).expect("rows");
+    let footer = writer.close().expect("a footer");
+    let encodings: Vec<_> = footer.row_group(0).columns().iter().map(|c| c.encodings().collect::<Vec<_>>()).collect();
+    let both = |e: &&Vec<_>| {
+        e.contains(&parquet::basic::Encoding::DELTA_BYTE_ARRAY) && e.contains(&parquet::basic::Encoding::RLE_DICTIONARY)
+    };
+    assert_eq!(encodings.iter().filter(both).count(), 2, "{encodings:?}");
+    let source = ParquetSource::open(Arc::new(InMemory::new("x.parquet", bytes))).expect("a Parquet file");
+    let predicates =
+        vec![crate::expr::parse_predicate("id >= 1500 and id < 4100 or id > 6000 or id = 7").expect("a predicate")];
+    let pushed = source.push(&Pushdown { predicates, ..Pushdown::default() }).expect("fits").source;
+    let mask: BooleanArray =
+        (0..9_000).map(|i| Some(i % 5 > 0 && ((1500..4100).contains(&i) || i > 6000 || i == 7))).collect();
+    let expected = arrow::compute::filter_record_batch(&whole, &mask).expect("a filter");
+    for (threads, batch_size, limit) in [(1, 65_536, 64 << 20), (1, 100, 3 << 20), (2, 333, 16 << 20), (8, 7, 64 << 20)]
+    {
+        assert_eq!(
+            read(source.clone(), set(threads, threads, batch_size, limit), None),
+            whole,
+            "{threads} {batch_size}"
+        );
+        let found = read(pushed.clone(), set(threads, threads, batch_size, limit), None);
+        assert_eq!(found, expected, "{threads} {batch_size}");
+    }
 }
 
 /// `bytes` with the footer that `edit` makes of theirs.

@@ -112,10 +112,20 @@ struct Open {
     body: Bytes,
 }
 
-enum Values {
-    Plain { bytes: Bytes, at: usize },
+/// The values of a page, read once from front to back.
+pub enum Values {
+    /// As they are.
+    Plain {
+        /// The page's values.
+        bytes: Bytes,
+        /// Where the next one is, as its kind counts.
+        at: usize,
+    },
+    /// Indices of a dictionary, or booleans.
     Indices(Hybrid),
+    /// Whole numbers as differences.
     Deltas(Deltas),
+    /// Bytes of values as streams.
     Split(Split),
 }
 
@@ -142,8 +152,9 @@ impl<K: Kind> Flat<K> {
                 // `next_page` has read what was to be read later
                 Some(Found::Foreign | Found::Later(_)) => return Ok(None),
                 Some(Found::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
-                Some(Found::Rows(Rows { count: rows, levels, values, encoding, body })) => {
-                    let Some(values) = self.values(values, encoding, rows)? else { return Ok(None) };
+                Some(Found::Rows(Rows { count: rows, definition, values, encoding, body, .. })) => {
+                    let Some(values) = Values::open(&self.kind, values, encoding, rows)? else { return Ok(None) };
+                    let levels = definition.map(Levels::new);
                     self.page = Some(Open { left: rows, levels, values, body });
                 }
             }
@@ -170,32 +181,6 @@ impl<K: Kind> Flat<K> {
         }
     }
 
-    fn values(&self, mut bytes: Bytes, encoding: Encoding, rows: usize) -> Result<Option<Values>> {
-        Ok(Some(match encoding {
-            Encoding::PLAIN => Values::Plain { bytes, at: 0 },
-            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
-                // a page of nothing but nulls may have no width
-                let width = bytes.first().copied().unwrap_or(0);
-                let _ = bytes.split_to(bytes.len().min(1));
-                Values::Indices(Hybrid::new(bytes, width)?)
-            }
-            Encoding::RLE if self.kind.rle_is_values() => {
-                // four bytes of length come first
-                if bytes.len() < 4 && rows > 0 {
-                    return Err(Error::Format("a page is shorter than its values".into()));
-                }
-                let _ = bytes.split_to(bytes.len().min(4));
-                Values::Indices(Hybrid::new(bytes, 1)?)
-            }
-            Encoding::DELTA_BINARY_PACKED if self.kind.has_numbers() => Values::Deltas(Deltas::new(bytes, rows)?),
-            Encoding::BYTE_STREAM_SPLIT => match self.kind.split_width() {
-                Some(width) => Values::Split(Split::new(bytes, width)?),
-                None => return Ok(None),
-            },
-            _ => return Ok(None),
-        }))
-    }
-
     /// Decodes those of the next `rows` rows that are wanted; false where only the crate can.
     fn pass(&mut self, rows: usize, wanted: &Wanted<'_>) -> Result<bool> {
         let mut done = 0;
@@ -216,26 +201,7 @@ impl<K: Kind> Flat<K> {
     fn all(&mut self, rows: usize) -> Result<()> {
         let Self { page: Some(page), validity, kind, .. } = self else { return Ok(()) };
         let valid = page.levels(rows, validity)?;
-        match &mut page.values {
-            Values::Plain { bytes, at } => kind.plain(bytes, at, valid, true)?,
-            Values::Indices(indices) => append(kind, indices, valid)?,
-            Values::Deltas(deltas) => {
-                let mut left = valid;
-                while left > 0 {
-                    let numbers = deltas.next(left)?;
-                    left -= numbers.len();
-                    kind.numbers(numbers)?;
-                }
-            }
-            Values::Split(split) => {
-                let mut left = valid;
-                while left > 0 {
-                    let (count, values) = split.next(left)?;
-                    kind.plain(values, &mut 0, count, true)?;
-                    left -= count;
-                }
-            }
-        }
+        page.values.append(kind, valid)?;
         match validity.last(rows) {
             Some(places) if valid < rows => kind.spread(valid, places),
             _ => {}
@@ -246,12 +212,7 @@ impl<K: Kind> Flat<K> {
     fn none(&mut self, rows: usize) -> Result<()> {
         let Self { page: Some(page), kind, .. } = self else { return Ok(()) };
         let valid = page.levels(rows, &mut Validity::default())?;
-        match &mut page.values {
-            Values::Plain { bytes, at } => kind.plain(bytes, at, valid, false),
-            Values::Indices(indices) => indices.skip(valid),
-            Values::Deltas(deltas) => deltas.skip(valid),
-            Values::Split(split) => split.skip(valid),
-        }
+        page.values.skip(kind, valid)
     }
 
     fn some(&mut self, keep: &Selection) -> Result<()> {
@@ -450,6 +411,79 @@ impl Open {
 }
 
 impl Values {
+    /// The values in `bytes`, which are of `kind` and belong to a page of `rows` levels; `None` where only the crate reads
+    /// their encoding.
+    ///
+    /// # Errors
+    /// A head that cannot be.
+    pub fn open<K: Kind>(kind: &K, mut bytes: Bytes, encoding: Encoding, rows: usize) -> Result<Option<Self>> {
+        Ok(Some(match encoding {
+            Encoding::PLAIN => Values::Plain { bytes, at: 0 },
+            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
+                // a page of nothing but nulls may have no width
+                let width = bytes.first().copied().unwrap_or(0);
+                let _ = bytes.split_to(bytes.len().min(1));
+                Values::Indices(Hybrid::new(bytes, width)?)
+            }
+            Encoding::RLE if kind.rle_is_values() => {
+                // four bytes of length come first
+                if bytes.len() < 4 && rows > 0 {
+                    return Err(Error::Format("a page is shorter than its values".into()));
+                }
+                let _ = bytes.split_to(bytes.len().min(4));
+                Values::Indices(Hybrid::new(bytes, 1)?)
+            }
+            Encoding::DELTA_BINARY_PACKED if kind.has_numbers() => Values::Deltas(Deltas::new(bytes, rows)?),
+            Encoding::BYTE_STREAM_SPLIT => match kind.split_width() {
+                Some(width) => Values::Split(Split::new(bytes, width)?),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Appends the next `count` values.
+    ///
+    /// # Errors
+    /// A page that ends before, or that says what cannot be.
+    pub fn append<K: Kind>(&mut self, kind: &mut K, count: usize) -> Result<()> {
+        match self {
+            Values::Plain { bytes, at } => kind.plain(bytes, at, count, true),
+            Values::Indices(indices) => append(kind, indices, count),
+            Values::Deltas(deltas) => {
+                let mut left = count;
+                while left > 0 {
+                    let numbers = deltas.next(left)?;
+                    left -= numbers.len();
+                    kind.numbers(numbers)?;
+                }
+                Ok(())
+            }
+            Values::Split(split) => {
+                let mut left = count;
+                while left > 0 {
+                    let (count, values) = split.next(left)?;
+                    kind.plain(values, &mut 0, count, true)?;
+                    left -= count;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes the next `count` values.
+    ///
+    /// # Errors
+    /// A page that ends before.
+    pub fn skip<K: Kind>(&mut self, kind: &mut K, count: usize) -> Result<()> {
+        match self {
+            Values::Plain { bytes, at } => kind.plain(bytes, at, count, false),
+            Values::Indices(indices) => indices.skip(count),
+            Values::Deltas(deltas) => deltas.skip(count),
+            Values::Split(split) => split.skip(count),
+        }
+    }
+
     /// Appends those of the next values that are wanted, and passes the others.
     fn append_some<K: Kind>(&mut self, kind: &mut K, keep: &Selection) -> Result<()> {
         let indices = match self {

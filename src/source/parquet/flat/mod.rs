@@ -7,7 +7,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `pages` | pages → levels and values |
+//! | `pages` | pages → levels and values, also of nested columns |
 //! | `levels` | definition levels → validity bits |
 //! | `hybrid` | runs and bit packing → indices |
 //! | `deltas` | differences → numbers |
@@ -21,9 +21,9 @@
 //! | `fixed` `wide` `text` `boolean` | PLAIN and dictionary values of one kind → an array |
 //! | `dictionary` | the values that a column can have, where a dictionary names them |
 //!
-//! What it does not take, the crate does: nested columns, intervals, decimals of no fixed length, text as indices of a
-//! dictionary, and from the first page on that is written in another encoding than PLAIN, dictionary, RLE, BYTE_STREAM_SPLIT
-//! or, for whole numbers, DELTA_BINARY_PACKED.
+//! Nested columns (`super::nested`) have the same kinds of values. What it does not take, the crate does: intervals, decimals
+//! of no fixed length, text as indices of a dictionary, and from the first page on that is written in another encoding than
+//! PLAIN, dictionary, RLE, BYTE_STREAM_SPLIT or, for whole numbers, DELTA_BINARY_PACKED.
 
 mod boolean;
 mod column;
@@ -51,11 +51,13 @@ use arrow::datatypes::{DataType, TimeUnit};
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit as ParquetUnit, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use self::column::{Flat, Kind};
+use self::column::Flat;
+pub use self::column::{Kind, Values};
 pub use self::dictionary::dictionary;
-pub use self::hybrid::{Hybrid, Run};
-use self::kinds::{Use, kind};
-use self::pages::Parts;
+pub use self::hybrid::{BLOCK, Hybrid, Run};
+pub use self::kinds::{Use, kind};
+pub use self::levels::Validity;
+pub use self::pages::{Part, Parts, Rows};
 pub use self::selection::Selection;
 use super::pages::Pages;
 use crate::error::Result;

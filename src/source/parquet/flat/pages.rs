@@ -1,4 +1,4 @@
-//! The pages of a flat column, taken apart into levels and values.
+//! The pages of a column, taken apart into levels and values.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,6 @@ use parquet::basic::Encoding;
 
 use super::super::header::Kind;
 use super::super::pages::{Page, Pages};
-use super::levels::Levels;
 use crate::error::{Error, Result};
 
 /// A page taken apart.
@@ -42,11 +41,13 @@ impl Part {
 /// A page of rows.
 #[derive(Clone)]
 pub struct Rows {
-    /// How many.
+    /// How many levels it has, which in a flat column are rows.
     pub count: usize,
-    /// Which of them are null, where the column may have nulls.
-    pub levels: Option<Levels>,
-    /// The values of those that are not.
+    /// Repetition levels, where the column has lists; as runs.
+    pub repetition: Option<Bytes>,
+    /// Definition levels, where the column may have nulls; as runs.
+    pub definition: Option<Bytes>,
+    /// The values of those that are not null.
     pub values: Bytes,
     /// How these are written.
     pub encoding: Encoding,
@@ -84,22 +85,30 @@ impl Later {
 /// The parts of one column of one row group.
 pub struct Parts {
     pages: Pages,
+    repeated: bool,
     nullable: bool,
 }
 
 impl Parts {
     /// The parts of `pages`; the column may have nulls if it is `nullable`.
     pub fn new(pages: Pages, nullable: bool) -> Self {
-        Self { pages, nullable }
+        Self { pages, repeated: false, nullable }
     }
 
-    /// Passes the next page undecompressed if it is one of at most `most` rows; how many it has.
+    /// The parts of the pages of a column with lists, if it is `repeated`, and definition levels, if it is `nullable`.
+    pub fn nested(pages: Pages, repeated: bool, nullable: bool) -> Self {
+        Self { pages, repeated, nullable }
+    }
+
+    /// Passes the next page undecompressed if it is one of at most `most` rows; how many it has. With lists, only a page of
+    /// the second version says that, and it begins and ends with a row.
     ///
     /// # Errors
     /// A damaged header.
     pub fn pass_page(&mut self, most: usize) -> Result<Option<usize>> {
         let rows = match self.pages.peek()?.map(|head| &head.kind) {
-            Some(Kind::Data { values: rows, .. } | Kind::DataV2 { rows, .. }) if *rows <= most => *rows,
+            Some(Kind::Data { values: rows, .. }) if !self.repeated && *rows <= most => *rows,
+            Some(Kind::DataV2 { rows, .. }) if *rows <= most => *rows,
             _ => return Ok(None),
         };
         self.pages.skip()?;
@@ -122,7 +131,7 @@ impl Parts {
             _ => return self.next(),
         };
         let Some(pages) = self.pages.take_off()? else { return Ok(None) };
-        let page = Mutex::new((Self { pages, nullable: self.nullable }, None));
+        let page = Mutex::new((Self { pages, ..*self }, None));
         Ok(Some(Part::Later(Arc::new(Later { count, encoding, page }))))
     }
 
@@ -137,23 +146,28 @@ impl Parts {
             Kind::Index => Part::Foreign,
             Kind::Dictionary { values: count, .. } => Part::Dictionary { bytes: body, count },
             Kind::Data { definition, .. } if self.nullable && definition != Encoding::RLE => Part::Foreign,
+            Kind::Data { repetition, .. } if self.repeated && repetition != Encoding::RLE => Part::Foreign,
             Kind::Data { values: count, encoding, .. } => {
-                let mut levels = None;
-                if self.nullable {
-                    let length = front(&mut values, 4)?;
-                    let length = u32::from_le_bytes(*length.first_chunk().ok_or_else(short)?);
-                    levels = Some(Levels::new(front(&mut values, usize::try_from(length).map_err(|_| short())?)?));
-                }
-                Part::Rows(Rows { count, levels, values, encoding, body })
+                let mut levels = |there: bool| there.then(|| sized(&mut values)).transpose();
+                let (repetition, definition) = (levels(self.repeated)?, levels(self.nullable)?);
+                Part::Rows(Rows { count, repetition, definition, values, encoding, body })
             }
             Kind::DataV2 { values: count, encoding, definition, repetition, .. } => {
-                front(&mut values, repetition)?;
-                let levels = front(&mut values, definition)?;
-                let levels = self.nullable.then(|| Levels::new(levels));
-                Part::Rows(Rows { count, levels, values, encoding, body })
+                let repetition = front(&mut values, repetition)?;
+                let definition = front(&mut values, definition)?;
+                let repetition = self.repeated.then_some(repetition);
+                let definition = self.nullable.then_some(definition);
+                Part::Rows(Rows { count, repetition, definition, values, encoding, body })
             }
         }))
     }
+}
+
+/// Levels with their length in front.
+fn sized(bytes: &mut Bytes) -> Result<Bytes> {
+    let length = front(bytes, 4)?;
+    let length = u32::from_le_bytes(*length.first_chunk().ok_or_else(short)?);
+    front(bytes, usize::try_from(length).map_err(|_| short())?)
 }
 
 fn front(bytes: &mut Bytes, length: usize) -> Result<Bytes> {
