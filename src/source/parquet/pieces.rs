@@ -27,8 +27,9 @@ use crate::source::read_at::ReadAt;
 /// Bytes of a decoded window that are aimed at: small enough to stay in cache between steps, large enough that a
 /// batch's own cost does not show.
 const WINDOW: usize = 3 << 20;
-/// So many columns are few.
+/// So many columns are few, and so many of their batches are read together.
 const FEW: usize = 2;
+const TOGETHER: usize = 4;
 /// A row group whose columns decode to less than this is one piece, read by one worker alone: it then has pages and
 /// dictionaries of its own, which a tight limit has no room for.
 const ALONE: usize = 16 << 20;
@@ -149,7 +150,11 @@ impl ParquetPieces {
         let fits = (self.window_bytes(part, context) / row).max(1);
         let most = fits.min(options.batch_size);
         // few columns are read some batches at a time, so that workers share few pages
-        let most = if self.source.columns.len() <= FEW { most.max(fits / options.batch_size * most) } else { most };
+        let most = if self.source.columns.len() <= FEW {
+            most.max((fits / options.batch_size).min(TOGETHER) * most)
+        } else {
+            most
+        };
         // whole kilobytes of validity and values, where there are that many rows
         let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
         let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row)
