@@ -11,6 +11,7 @@
 //! | `windows` | a piece as windows, narrower where its rows turn out wide |
 //! | `join` | small row groups that make one batch |
 //! | `lanes` | one row group decoded by several workers, in order |
+//! | `board` | what is to be done for its windows, and who does it |
 //! | `decoder` | one column: ours or the crate's |
 //! | `flat/` | our decoder of flat columns |
 //! | `nested/` | our decoder of lists, structs and maps; the crate's takes the rest |
@@ -29,6 +30,7 @@
 //! worker's `open` takes it through the lanes, each of which pulls pages as it needs them. `flat` and `nested` decode
 //! straight into the announced layout; text from the crate's decoder comes as views and is copied into it. The batch goes on with its bytes leased.
 
+mod board;
 mod codec;
 mod compact;
 mod decoder;
