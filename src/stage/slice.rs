@@ -7,7 +7,7 @@
 //! as it goes on; what the thread does outside of the wait is scheduled as ever. Where there is no such thing, nothing
 //! happens.
 
-/// While it lives, the thread that made it has a short slice. Costs three system calls of some 0.2 µs.
+/// While it lives, the thread that made it has a short slice. Costs three system calls.
 #[derive(Debug)]
 pub struct Short(#[cfg(target_os = "linux")] Option<linux::Attributes>);
 

@@ -171,8 +171,8 @@ impl ColumnReader {
         out
     }
 
-    /// As `read`, or its rows in a decoder of their own, so that another worker can go on behind them meanwhile: pages are
-    /// read and decompressed here, and what is costly in decoding is left. What cannot be set apart is read.
+    /// As `read`, or its rows in a decoder of their own, so that another worker can go on behind them meanwhile; what takes
+    /// time is left to that decoder. What cannot be set apart is read.
     ///
     /// # Errors
     /// As `read`.

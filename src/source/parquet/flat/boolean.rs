@@ -22,8 +22,8 @@ impl Default for Booleans {
 }
 
 impl Kind for Booleans {
-    fn fork(&self) -> Option<Self> {
-        Some(Self::default())
+    fn fork(&self) -> Self {
+        Self::default()
     }
 
     fn dictionary(&mut self, _: Bytes, _: usize) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The loop over the pages of a flat column, for every kind of value.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
@@ -12,15 +13,15 @@ use super::compress::SLACK;
 use super::deltas::{Deltas, Numbers};
 use super::hybrid::{BLOCK, Hybrid, Run};
 use super::levels::{Levels, Places, Validity};
-use super::pages::{Part as Found, Parts, Rows};
+use super::pages::{Later, Part as Found, Parts, Rows};
 use super::selection::Selection;
 use super::split::Split;
 use crate::error::{Error, Result};
 
 /// Values of one kind: how they are read, and the buffer that they are put together in.
 pub trait Kind: Send {
-    /// Another one with the same dictionary and no values; `None` where there is none.
-    fn fork(&self) -> Option<Self>
+    /// Another one with the same dictionary and no values.
+    fn fork(&self) -> Self
     where
         Self: Sized;
 
@@ -102,6 +103,8 @@ pub struct Flat<K> {
     behind: usize,
     validity: Validity,
     kind: K,
+    /// Who leases the page at hand, where it was taken off.
+    held: Option<Arc<Later>>,
 }
 
 /// The page at hand.
@@ -140,6 +143,7 @@ impl<K: Kind> Flat<K> {
             behind: 0,
             validity: Validity::default(),
             kind,
+            held: None,
         }
     }
 
@@ -164,7 +168,11 @@ impl<K: Kind> Flat<K> {
 
     fn next_page(&mut self) -> Result<Option<Found>> {
         match (self.ahead.pop_front(), &mut self.parts) {
-            (Some(Found::Later(page)), _) => page.read().map(|rows| Some(Found::Rows(rows))),
+            (Some(Found::Later(page)), _) => {
+                let rows = page.read()?;
+                self.held = Some(page);
+                Ok(Some(Found::Rows(rows)))
+            }
             (Some(page), _) => Ok(Some(page)),
             (None, Some(parts)) => parts.next(),
             (None, None) => Ok(None),
@@ -179,6 +187,7 @@ impl<K: Kind> Flat<K> {
                 parts.give_back(body);
             }
         }
+        self.held = None;
     }
 
     /// Decodes those of the next `rows` rows that are wanted; false where only the crate can.
@@ -345,7 +354,6 @@ impl<K: Kind + 'static> Decode for Flat<K> {
 
     fn apart(&mut self, rows: usize) -> Result<Option<Box<dyn Decode>>> {
         let Some(pages) = self.pages_of(self.behind + rows)? else { return Ok(None) };
-        let Some(kind) = self.kind.fork() else { return Ok(None) };
         let apart = Self {
             parts: None,
             page: None,
@@ -354,7 +362,8 @@ impl<K: Kind + 'static> Decode for Flat<K> {
             left: usize::MAX,
             behind: self.behind,
             validity: Validity::default(),
-            kind,
+            kind: self.kind.fork(),
+            held: None,
         };
         self.skip(rows);
         // the last page may have rows that follow

@@ -123,10 +123,10 @@ impl<W: Word> Fixed<W> {
 }
 
 impl<W: Word> Kind for Fixed<W> {
-    fn fork(&self) -> Option<Self> {
+    fn fork(&self) -> Self {
         let Self { to, form, holder, dictionary, .. } = self;
         let (to, holder, dictionary) = (to.clone(), holder.clone(), dictionary.clone());
-        Some(Self { to, form: *form, holder, dictionary, out: Vec::new() })
+        Self { to, form: *form, holder, dictionary, out: Vec::new() }
     }
 
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {

@@ -79,11 +79,12 @@ pub trait Decode: Send {
     /// A damaged page, or one that the run has no room for; the latter may be asked for again.
     fn prepare(&mut self, rows: usize) -> Result<bool>;
 
-    /// The next `rows` rows, behind which others follow, in a decoder of their own; this one goes on behind them. Pages are
-    /// read and decompressed here. `None` where that cannot be; then nothing has changed.
+    /// The next `rows` rows, behind which others follow, in a decoder of their own; this one goes on behind them. Only the
+    /// dictionary and the headers of pages are read here: a page is read once, by whichever decoder comes to it first. `None`
+    /// where that cannot be; then the rows are still to be read.
     ///
     /// # Errors
-    /// A damaged page, or one that the run has no room for.
+    /// A damaged header, or a dictionary that is damaged or that the run has no room for.
     fn apart(&mut self, _rows: usize) -> Result<Option<Box<dyn Decode>>> {
         Ok(None)
     }

@@ -4,7 +4,7 @@ mod stored;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, concat, filter};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
@@ -18,7 +18,7 @@ use super::super::codec::Desk;
 use super::super::pages::{Chunk, Pages};
 use super::{Decode, Selection};
 use crate::error::{Error, Result};
-use crate::memory::MemoryPool;
+use crate::memory::{Holder, MemoryPool};
 use crate::source::read_at::InMemory;
 
 const ROWS: usize = 5_000;
@@ -141,13 +141,16 @@ fn selected(
 
 /// A decoder of the column, and its rows; they may take so many bytes.
 fn column(bytes: &[u8], to: &DataType, limit: Option<usize>) -> Result<Option<(Box<dyn Decode>, usize)>> {
+    column_of(bytes, to, &MemoryPool::new(limit).holder("pages", None))
+}
+
+fn column_of(bytes: &[u8], to: &DataType, holder: &Holder) -> Result<Option<(Box<dyn Decode>, usize)>> {
     let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
     let group = footer.row_group(0);
-    let holder = MemoryPool::new(limit).holder("pages", None);
     let rows = usize::try_from(group.num_rows()).expect("rows");
     let at = Arc::new(InMemory::new("x", bytes.to_vec()));
     let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
-    Ok(super::open(group.column(0), to, pages, &holder, rows, usize::MAX)?.map(|column| (column, rows)))
+    Ok(super::open(group.column(0), to, pages, holder, rows, usize::MAX)?.map(|column| (column, rows)))
 }
 
 fn types() -> Vec<DataType> {
@@ -322,6 +325,27 @@ fn differences_wrap_and_have_any_width() {
             }
         }
     }
+}
+
+#[test]
+fn rows_set_apart_lease_their_page_as_long_as_they_read_it() {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+    let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
+    let bytes = file(&column, false, plain);
+    let holder = MemoryPool::new(None).holder("pages", None);
+    let (mut whole, _) = column_of(&bytes, &DataType::Int64, &holder).expect("pages").expect("ours");
+    let mut first = whole.apart(600).expect("pages").expect("a flat column");
+    let mut second = whole.apart(300).expect("pages").expect("a flat column");
+    assert_eq!(holder.held(), 0, "nothing is read yet");
+    assert_eq!(&second.read(300, None).expect("rows").expect("ours"), &column.slice(600, 300));
+    assert_eq!(&whole.read(100, None).expect("rows").expect("ours"), &column.slice(900, 100));
+    assert_eq!(&first.read(250, None).expect("rows").expect("ours"), &column.slice(0, 250));
+    assert_eq!(holder.held(), 8000, "one page, whoever reads it");
+    drop((whole, second));
+    assert_eq!(holder.held(), 8000, "the first has it at hand");
+    assert_eq!(&first.read(350, None).expect("rows").expect("ours"), &column.slice(250, 350));
+    drop(first);
+    assert_eq!(holder.held(), 0);
 }
 
 #[test]

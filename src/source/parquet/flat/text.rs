@@ -183,11 +183,11 @@ impl Text {
 }
 
 impl Kind for Text {
-    fn fork(&self) -> Option<Self> {
+    fn fork(&self) -> Self {
         let Self { utf8, wide, .. } = *self;
         let (lease, dictionary) = (self.lease.holder().empty(), self.dictionary.clone());
         let before = self.before.clone();
-        Some(Self { utf8, lease, wide, dictionary, before, rows: 0, ends: vec![0], bytes: Vec::new() })
+        Self { utf8, lease, wide, dictionary, before, rows: 0, ends: vec![0], bytes: Vec::new() }
     }
 
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {

@@ -29,9 +29,9 @@ impl Wide {
 }
 
 impl Kind for Wide {
-    fn fork(&self) -> Option<Self> {
+    fn fork(&self) -> Self {
         let Self { to, form, dictionary, count, .. } = self;
-        Some(Self { to: to.clone(), form: *form, dictionary: dictionary.clone(), count: *count, out: Vec::new() })
+        Self { to: to.clone(), form: *form, dictionary: dictionary.clone(), count: *count, out: Vec::new() }
     }
 
     fn dictionary(&mut self, bytes: Bytes, count: usize) -> Result<()> {
