@@ -76,7 +76,10 @@ def read_parquet(
     source
         A path, a glob, a folder (Hive partitions become columns), a list of these, a binary file object.
     columns
-        The columns to read, in this order; all without it.
+        The columns to read, in this order; all without it. ``"a.b"`` is field ``b`` of the struct column ``a``, also where
+        the structs are in a list or a map: of ``a`` only such fields are read, in the file's order. pyarrow's spelling
+        with the file's own groups, ``"a.list.element.b"``, does as well. A map keeps its keys; a column whose own name
+        has the dot comes first. Raises `ColumnNotFoundError` for a name or field that is not there.
     dtypes
         Other dtypes for some columns: a dict name → dtype.
     batch_size, batch_bytes
@@ -104,6 +107,11 @@ def read_parquet(
     >>> report = stream.from_arrow(stream.Batch({"x": [1, 2], "y": "a"})).write_parquet("rows.parquet")
     >>> stream.read_parquet("rows.parquet", columns=["x"]).to_pylist()
     [{'x': 1}, {'x': 2}]
+
+    >>> trips = stream.Batch({"id": [1, 2], "from": [{"city": "Oslo", "at": 9}, {"city": "Rome", "at": 12}]})
+    >>> report = stream.from_arrow(trips).write_parquet("trips.parquet")
+    >>> stream.read_parquet("trips.parquet", columns=["from.city"]).to_pylist()
+    [{'from': {'city': 'Oslo'}}, {'from': {'city': 'Rome'}}]
     """
     return _stream(source, "parquet", locals())
 

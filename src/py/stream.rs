@@ -27,6 +27,7 @@ use crate::format::{Format, OnError};
 use crate::options::Options;
 use crate::plan::{Plan, Run, Verb};
 use crate::source::arrow::{ArrowSource, Batches, Producer};
+use crate::source::parquet::roots;
 use crate::source::reading::{Reading, What};
 
 /// A description of a run.
@@ -81,7 +82,8 @@ impl PyPlan {
             let what = "read_csv: `row_index` with `on_error` other than \"raise\" is not built yet";
             return Err(Error::NotImplemented(what.to_owned()).into());
         }
-        let reading = Reading { what, format, csv, file_column, missing, extra };
+        let wanted = columns.clone().unwrap_or_default();
+        let reading = Reading { what, format, csv, file_column, missing, extra, columns: wanted };
         let (label, live) = (reading.label(), reading.is_live());
         let parquet = !live && reading.is_parquet()?;
         if let (true, Some(name)) = (parquet, csv_given.first()) {
@@ -97,6 +99,10 @@ impl PyPlan {
                 plan = plan.then(Verb::Cast(dtypes))?;
             }
             if let Some(columns) = columns {
+                let columns = match plan.schema()? {
+                    Some(schema) if parquet => roots(&columns, &schema),
+                    _ => columns,
+                };
                 plan = plan.then(Verb::Select(columns.into_iter().map(Expr::col).collect()))?;
             }
             if let Some(name) = row_index {

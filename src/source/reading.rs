@@ -39,6 +39,8 @@ pub struct Reading {
     pub missing: Missing,
     /// What happens where a file has one more.
     pub extra: Extra,
+    /// The columns that are wanted, by name or by a path into a nested one; empty for all.
+    pub columns: Vec<String>,
 }
 
 /// The first bytes of a file tell its format by these.
@@ -142,7 +144,7 @@ impl Reading {
     /// The source of one input; `hint`: the columns that the first file announced.
     fn one(&self, input: Input, format: Format, hint: Option<&SchemaRef>) -> Result<Arc<dyn Source>> {
         match (format, input) {
-            (Format::Parquet, Input::Seekable(at)) => Ok(ParquetSource::open(at)?),
+            (Format::Parquet, Input::Seekable(at)) => Ok(ParquetSource::open_for(at, &self.columns)?),
             (Format::Parquet, Input::Live(live)) => Err(Error::Stream(format!(
                 "{}: a Parquet file is read from its end, which a pipe has not; write it to a file first",
                 live.name()

@@ -10,6 +10,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 
 use super::compact::schema_depth;
 use super::guard::guarded;
+use super::narrow::{Narrowed, narrow};
 use super::types;
 use super::wellformed::checked;
 use crate::dtype::{MAX_TYPE_DEPTH, announced};
@@ -48,6 +49,8 @@ pub struct Layout {
     pub columns: Vec<Column>,
     /// What is announced.
     pub schema: SchemaRef,
+    /// The columns of which some leaves are left out.
+    pub narrowed: Vec<Narrowed>,
 }
 
 /// The tail of every Parquet file: the footer's length and the magic bytes.
@@ -56,21 +59,23 @@ const TAIL: u64 = 8;
 const DEEPEST: usize = 2 * MAX_TYPE_DEPTH + 2;
 
 impl Layout {
-    /// Reads the footer of `at`.
+    /// Reads the footer of `at`; columns that a path of `wanted` leads into have only the leaves that it leads to.
     ///
     /// # Errors
-    /// [`Error::Format`] for whatever is no Parquet file.
-    pub fn read(at: &dyn ReadAt) -> Result<Self> {
-        guarded("footer", || Self::read_unguarded(at)).map_err(|e| match e {
+    /// [`Error::Format`] for whatever is no Parquet file; [`Error::ColumnNotFound`] for a path that ends nowhere.
+    pub fn read(at: &dyn ReadAt, wanted: &[String]) -> Result<Self> {
+        guarded("footer", || Self::read_unguarded(at, wanted)).map_err(|e| match e {
             Error::Format(what) if !what.starts_with(at.name()) => Error::Format(format!("{}: {what}", at.name())),
             e => e,
         })
     }
 
-    fn read_unguarded(at: &dyn ReadAt) -> Result<Self> {
-        let footer = Arc::new(types::without_intervals(footer(at)?).context(|| at.name())?);
+    fn read_unguarded(at: &dyn ReadAt, wanted: &[String]) -> Result<Self> {
+        let footer = types::without_intervals(footer(at)?).context(|| at.name())?;
         let options = || ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
         let found = types::columns(&footer).context(|| at.name())?;
+        let (footer, found, narrowed) = narrow(footer, found, wanted).context(|| at.name())?;
+        let footer = Arc::new(footer);
         let wanted = Arc::new(Schema::new(found.iter().map(|f| decoded(f)).collect::<Fields>()));
         // a type that the crate cannot decode to is decoded as the file has it, and cast
         let metadata = ArrowReaderMetadata::try_new(footer.clone(), options().with_schema(wanted))
@@ -90,7 +95,7 @@ impl Layout {
                 twice.1.name()
             )));
         }
-        Ok(Self { metadata, columns, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self { metadata, columns, schema: Arc::new(Schema::new(fields)), narrowed })
     }
 
     /// The footer itself.

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `layout` | the footer: columns, announced types, bytes of a row |
+//! | `narrow` | nested columns of which some leaves are left out |
 //! | `types` | the type of a column, by the file and by its writer's advice |
 //! | `wellformed` | what a footer must not say |
 //! | `prune/` | row groups and rows that statistics, page index, Bloom filters and dictionaries rule out |
@@ -42,6 +43,7 @@ mod header;
 mod join;
 mod lanes;
 mod layout;
+mod narrow;
 mod nested;
 mod pages;
 mod pieces;
@@ -61,6 +63,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use self::layout::{Column, Layout};
+use self::narrow::Narrowed;
+pub use self::narrow::roots;
 use self::pieces::ParquetPieces;
 use self::prune::Pruning;
 use crate::context::Context;
@@ -94,7 +98,16 @@ impl ParquetSource {
     /// # Errors
     /// [`Error::Format`] for whatever is no Parquet file.
     pub fn open(at: Arc<dyn ReadAt>) -> Result<Arc<Self>> {
-        let layout = Arc::new(Layout::read(&*at)?);
+        Self::open_for(at, &[])
+    }
+
+    /// As `open`; a path among `wanted` that leads into a nested column (`a.b`) leaves the column with the leaves that
+    /// such paths lead to. All columns are there, whether they are named or not.
+    ///
+    /// # Errors
+    /// As `open`, and [`Error::ColumnNotFound`] for a path that leads into a column and ends nowhere.
+    pub fn open_for(at: Arc<dyn ReadAt>, wanted: &[String]) -> Result<Arc<Self>> {
+        let layout = Arc::new(Layout::read(&*at, wanted)?);
         let at = at.closed().unwrap_or(at);
         let groups = (0..layout.footer().num_row_groups()).collect();
         let order = layout.columns.iter().enumerate().map(|(i, c)| (i, c.announced.clone())).collect();
@@ -166,6 +179,11 @@ impl Source for ParquetSource {
         let all = &self.layout.schema;
         let mut lines = vec![format!("parquet {}", self.name())];
         lines.push(format!("columns: {} of {}", self.schema.fields().len(), all.fields().len()));
+        for Narrowed { name, leaves, of } in &self.layout.narrowed {
+            if self.schema.field_with_name(name).is_ok() {
+                lines.push(format!("of column `{name}`: {leaves} of {of} leaves"));
+            }
+        }
         if !self.pruning.is_empty() {
             let kinds = self.pruning.kinds(&self.layout, &self.groups, &self.columns).join(", ");
             lines.push(format!("pruned by {kinds}: {}", self.pruning.shown()));

@@ -35,6 +35,7 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use self::leaf::{Found, Making, ReadLeaf};
 use self::shape::Shape;
+pub use self::shape::is_element;
 use super::flat::{Decode, Selection, kind};
 use super::layout::Column;
 use super::pages::Pages;

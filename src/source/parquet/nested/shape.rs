@@ -167,7 +167,7 @@ fn repetition(of: &Type) -> Repetition {
 }
 
 /// Whether the `repeated` group of `list`, which has one field, is itself the element, as some writers had it once.
-fn is_element(repeated: &Type, list: &Type) -> bool {
+pub fn is_element(repeated: &Type, list: &Type) -> bool {
     let info = repeated.get_basic_info();
     let annotated = match info.logical_type_ref() {
         Some(logical) => *logical == LogicalType::List,

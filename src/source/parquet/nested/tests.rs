@@ -203,7 +203,7 @@ pub(super) struct Way {
 
 /// The rows of the only column, and which of them were read. `None` where it is the crate's.
 pub(super) fn decoded(bytes: &[u8], way: &Way) -> Result<Option<(ArrayRef, BooleanArray)>> {
-    let layout = Layout::read(&InMemory::new("x", bytes.to_vec()))?;
+    let layout = Layout::read(&InMemory::new("x", bytes.to_vec()), &[])?;
     let group = layout.footer().row_group(0);
     let holder = MemoryPool::new(way.limit).holder("pages", None);
     let rows = usize::try_from(group.num_rows()).expect("rows");
@@ -308,7 +308,7 @@ fn damage_is_told_and_never_more() {
         let to = dtype(&mut random, 1 + round % 3);
         let column = values(&mut random, &to, 40, true);
         let bytes = file(&column, true, properties(&mut random));
-        let end = Layout::read(&InMemory::new("x", bytes.clone())).expect("a file");
+        let end = Layout::read(&InMemory::new("x", bytes.clone()), &[]).expect("a file");
         let columns = end.footer().row_group(0).columns();
         let end: usize = columns
             .iter()
