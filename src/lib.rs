@@ -26,6 +26,7 @@
 //! | [`fit`] | batches made to fit a schema |
 //! | [`call`] | functions of the caller's, as the core sees them |
 //! | [`options`] | the run options |
+//! | [`threads`] | workers, who goes first, waiting |
 //! | [`context`] | what a run shares: memory, cancel, counters |
 //! | [`expr`] | expressions: tree, types, evaluation, text predicates, aggregates |
 //! | [`piece`] | the contract between sources, steps, collectors and the exchange |
@@ -65,6 +66,7 @@ mod py;
 pub mod sink;
 pub mod source;
 pub mod stage;
+pub mod threads;
 
 /// Only in the extension itself (and in the unit tests): whoever links the crate chooses an allocator of their own.
 #[cfg(any(feature = "python", test))]

@@ -11,7 +11,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
@@ -21,7 +21,7 @@ use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
 use crate::piece::{Collect, Held, Piece, Pieces, Pull};
-use crate::stage::slice::Short;
+use crate::threads::{Bell, Short, worker};
 
 /// What is done with each batch that a piece yields; `None` drops it.
 pub type Work<T> = Arc<dyn Fn(Held, &Context) -> Result<Option<T>> + Send + Sync>;
@@ -193,8 +193,12 @@ struct Shared<T> {
     /// The largest `need` so far.
     largest: AtomicUsize,
     state: Mutex<State>,
-    /// Room for a worker.
-    room: Condvar,
+    /// A piece was emptied.
+    emptied: Bell,
+    /// Bytes may have become free, or another piece is the oldest.
+    freed: Bell,
+    /// A result was taken, or another piece is the oldest.
+    taken: Bell,
 }
 
 impl<T: Send + 'static> Shared<T> {
@@ -219,7 +223,7 @@ impl<T: Send + 'static> Shared<T> {
         let most = self.context.options.threads + self.context.options.ahead();
         let mut state = self.state();
         while state.open >= most && !state.stopped && !state.exhausted {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.emptied.wait(state);
         }
         if state.stopped || state.exhausted {
             cut.order = None;
@@ -294,7 +298,7 @@ impl<T: Send + 'static> Shared<T> {
                 drop(room);
                 return self.window.lease(need);
             }
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.freed.wait(state);
         }
     }
 
@@ -306,7 +310,7 @@ impl<T: Send + 'static> Shared<T> {
             if state.stopped {
                 return Err(Error::Cancelled);
             }
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.taken.wait(state);
         }
         state.queued += usize::from(handed.out.is_some());
         drop(state);
@@ -336,7 +340,9 @@ impl<T: Send + 'static> Exchange<T> {
             cut: Mutex::new(Cut { ticket: 0, order: Some(sender) }),
             largest: AtomicUsize::new(0),
             state: Mutex::new(state),
-            room: Condvar::new(),
+            emptied: Bell::new(),
+            freed: Bell::new(),
+            taken: Bell::new(),
         });
         Self { shared, order, front: None, crew: Vec::new(), ended: false }
     }
@@ -344,7 +350,7 @@ impl<T: Send + 'static> Exchange<T> {
     fn start(&mut self) -> Result<()> {
         for i in 0..self.shared.context.options.threads {
             let shared = self.shared.clone();
-            let worker = std::thread::Builder::new().name(format!("batchstream-{i}")).spawn(move || shared.serve());
+            let worker = worker(format!("batchstream-{i}"), move || shared.serve());
             match worker {
                 Ok(worker) => self.crew.push(worker),
                 // fewer workers do the same work; none cannot
@@ -359,21 +365,22 @@ impl<T: Send + 'static> Exchange<T> {
         if self.crew.is_empty() {
             self.start()?;
         }
-        // what the caller took last time is gone by now: somebody may have waited for its bytes
-        self.shared.room.notify_all();
+        // what the caller took last time is gone by now
+        self.shared.freed.ring();
         let mut short = None;
         loop {
             // workers that find nothing for the consumer still wake it: only the clock says when to look
             if self.shared.context.interrupted()? {
                 self.shared.context.cancel.check()?;
-                self.shared.room.notify_all();
+                self.shared.freed.ring();
             }
             let Some(results) = &self.front else {
                 match next_of(&self.order, &mut short) {
                     Ok((ticket, results)) => {
                         self.front = Some(results);
                         self.shared.state().oldest = ticket;
-                        self.shared.room.notify_all();
+                        self.shared.freed.ring();
+                        self.shared.taken.ring();
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => {
@@ -387,7 +394,8 @@ impl<T: Send + 'static> Exchange<T> {
                 Ok(handed) => {
                     let Handed { out, rejects } = handed?;
                     self.shared.state().queued -= usize::from(out.is_some());
-                    self.shared.room.notify_all();
+                    self.shared.freed.ring();
+                    self.shared.taken.ring();
                     absorb(rejects, &self.shared.context)?;
                     if out.is_some() {
                         return Ok(out);
@@ -397,7 +405,8 @@ impl<T: Send + 'static> Exchange<T> {
                 Err(RecvTimeoutError::Disconnected) => {
                     self.front = None;
                     self.shared.state().open -= 1;
-                    self.shared.room.notify_all();
+                    self.shared.emptied.ring();
+                    self.shared.freed.ring();
                 }
             }
         }
@@ -408,7 +417,9 @@ impl<T: Send + 'static> Exchange<T> {
         self.ended = true;
         self.shared.state().stopped = true;
         self.shared.context.cancel.cancel();
-        self.shared.room.notify_all();
+        for bell in [&self.shared.emptied, &self.shared.freed, &self.shared.taken] {
+            bell.ring();
+        }
         for worker in self.crew.drain(..) {
             let _ = worker.join();
         }
@@ -445,7 +456,7 @@ fn next_of<T>(from: &Receiver<T>, short: &mut Option<Short>) -> std::result::Res
         Ok(next) => Ok(next),
         Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
         Err(TryRecvError::Empty) => {
-            short.get_or_insert_with(Short::new);
+            short.get_or_insert_with(Short::begin);
             from.recv_timeout(TICK)
         }
     }

@@ -3,7 +3,6 @@
 //! | file | kind | holds |
 //! |---|---|---|
 //! | `exchange` | the threads of a run | batches made ahead |
-//! | `slice` | the consumer's time slice while it waits | nothing |
 //! | `stepped` | pieces with steps on them | small batches of one piece, to put together |
 //! | `filter` | step | nothing |
 //! | `project` | step: select, with_columns, rename, drop, cast, fill_null | nothing |
@@ -24,5 +23,4 @@ pub mod map;
 pub mod project;
 pub mod rebatch;
 pub mod row_index;
-mod slice;
 pub mod stepped;

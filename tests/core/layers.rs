@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("format", &["error"]),
     ("dtype", &["error"]),
     ("alloc", &["error"]),
+    ("threads", &[]),
     ("memory", &["error"]),
     ("batch", &["memory", "error", "dtype"]),
     ("keys", &["memory", "error", "dtype"]),
@@ -22,9 +23,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("context", &["alloc", "memory", "spill", "format", "options", "error"]),
     ("expr", &["batch", "dtype", "error"]),
     ("piece", &["batch", "memory", "context", "expr", "error"]),
-    ("source", &["piece", "batch", "fit", "memory", "context", "expr", "format", "dtype", "error"]),
-    ("sink", &["piece", "batch", "keys", "memory", "spill", "context", "format", "dtype", "error"]),
-    ("stage", &["piece", "batch", "fit", "call", "keys", "memory", "spill", "context", "expr", "dtype", "error"]),
+    ("source", &["threads", "piece", "batch", "fit", "memory", "context", "expr", "format", "dtype", "error"]),
+    ("sink", &["threads", "piece", "batch", "keys", "memory", "spill", "context", "format", "dtype", "error"]),
+    (
+        "stage",
+        &["threads", "piece", "batch", "fit", "call", "keys", "memory", "spill", "context", "expr", "dtype", "error"],
+    ),
     ("plan", &["piece", "expr", "format", "dtype", "batch", "call", "options", "error"]),
     (
         "plan/lower",
@@ -59,7 +63,7 @@ const UNSAFE: &[&str] = &[
     "source/parquet/flat/text.rs",
     "source/parquet/flat/unpack.rs",
     "source/parquet/nested/masks.rs",
-    "stage/slice.rs",
+    "threads/turns.rs",
 ];
 
 /// Words that say nothing, or belong to another vocabulary; no file is named by one.

@@ -3,13 +3,14 @@
 //! The crate's encoders would keep one each, and a context is the largest thing that an encoder holds: with a
 //! thousand columns more than the rows themselves. So encoders hand over plain pages and borrow a context a page.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::compress_bound;
 
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
+use crate::threads::Bell;
 
 /// Bytes of the output buffer that a context keeps for the next page.
 const KEPT: usize = 2 << 20;
@@ -21,7 +22,7 @@ pub(super) struct Compressors {
     bytes: usize,
     holder: Holder,
     shelf: Mutex<Shelf>,
-    returned: Condvar,
+    returned: Bell,
 }
 
 #[derive(Default)]
@@ -50,7 +51,7 @@ impl Drop for Lent<'_> {
                 kit.out = Vec::new();
             }
             self.owner.shelf.lock().unwrap_or_else(PoisonError::into_inner).idle.push(kit);
-            self.owner.returned.notify_one();
+            self.owner.returned.ring();
         }
     }
 }
@@ -58,7 +59,7 @@ impl Drop for Lent<'_> {
 impl Compressors {
     /// No context yet; each will lease `bytes`.
     pub(super) fn new(level: i32, bytes: usize, holder: Holder) -> Self {
-        Self { level, bytes, holder, shelf: Mutex::default(), returned: Condvar::new() }
+        Self { level, bytes, holder, shelf: Mutex::default(), returned: Bell::new() }
     }
 
     /// Compresses `plain` and hands the result to `then`.
@@ -88,7 +89,7 @@ impl Compressors {
                 shelf.made += 1;
                 return Ok(kit);
             }
-            shelf = self.returned.wait(shelf).unwrap_or_else(PoisonError::into_inner);
+            shelf = self.returned.wait(shelf);
         }
     }
 }

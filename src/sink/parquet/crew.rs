@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -21,6 +21,7 @@ use super::temp::{Temp, TempSpace};
 use crate::context::{Cancel, Context, TICK};
 use crate::error::{Error, Result};
 use crate::memory::Lease;
+use crate::threads::{Bell, worker};
 
 /// Bytes of batches that wait for encoders, at most.
 const BACKLOG: usize = 32 << 20;
@@ -96,9 +97,9 @@ struct Shared {
     cancel: Cancel,
     state: Mutex<State>,
     /// There is work.
-    work: Condvar,
+    work: Bell,
     /// Work was done.
-    done: Condvar,
+    done: Bell,
 }
 
 /// The encoders of one file. Threads start with the first rows and are joined on drop.
@@ -123,8 +124,8 @@ impl Crew {
                 plan,
                 cancel: context.cancel.clone(),
                 state: Mutex::new(state),
-                work: Condvar::new(),
-                done: Condvar::new(),
+                work: Bell::new(),
+                done: Bell::new(),
             }),
             space: TempSpace::new(context),
             backlog: Arc::default(),
@@ -219,14 +220,14 @@ impl Crew {
         context.interrupted()?;
         context.cancel.check()?;
         let state = self.shared.state();
-        drop(self.shared.done.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner));
+        drop(self.shared.done.wait_for(state, TICK));
         Ok(())
     }
 
     fn start(&mut self) {
         for i in 0..std::mem::take(&mut self.wanted) {
             let shared = self.shared.clone();
-            let thread = std::thread::Builder::new().name(format!("batchstream-e{i}")).spawn(move || shared.serve());
+            let thread = worker(format!("batchstream-e{i}"), move || shared.serve());
             // fewer encoders do the same work; without any, rows are encoded as they come
             let Ok(thread) = thread else { break };
             self.threads.push(thread);
@@ -242,7 +243,7 @@ impl Crew {
                 self.shared.run(task);
             }
         } else {
-            self.shared.work.notify_all();
+            self.shared.work.ring();
         }
     }
 }
@@ -250,7 +251,7 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         self.shared.state().stopped = true;
-        self.shared.work.notify_all();
+        self.shared.work.ring();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -298,7 +299,7 @@ impl Shared {
                     self.run(task);
                     state = self.state();
                 }
-                None => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => state = self.work.wait(state),
             }
         }
     }
@@ -321,7 +322,7 @@ impl Shared {
         }
         drop(state);
         drop(dropped);
-        self.done.notify_all();
+        self.done.ring();
     }
 
     fn encode(&self, task: Task) -> Result<Seat> {

@@ -20,7 +20,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use arrow::array::ArrayRef;
@@ -30,6 +30,7 @@ use super::decoder::{ColumnReader, Opening, Part};
 use super::flat::Selection;
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
+use crate::threads::Bell;
 
 /// Bytes of a lane's window below which the next column joins the lane.
 const WORTH: usize = 384 << 10;
@@ -45,7 +46,7 @@ pub struct RowGroup {
     /// Whether there are so few lanes that several workers decode one of them, each other rows.
     few: bool,
     board: Mutex<Board>,
-    moved: Condvar,
+    moved: Bell,
 }
 
 /// Some columns that are decoded together.
@@ -84,7 +85,7 @@ impl RowGroup {
         }
         let board = Board { windows: VecDeque::new(), lanes: turns, tight: false, over: u64::MAX };
         let few = !together && workers > 1 && lanes.len() <= workers;
-        Self { opening, lanes, judged, few, board: Mutex::new(board), moved: Condvar::new() }
+        Self { opening, lanes, judged, few, board: Mutex::new(board), moved: Bell::new() }
     }
 
     /// The columns of the window that begins at `start`.
@@ -103,12 +104,12 @@ impl RowGroup {
                 if let Err(Error::Wide) = window {
                     self.pass(&mut board, start, rows);
                 }
-                self.moved.notify_all();
+                self.moved.ring();
                 return window;
             }
             if let Err(e) = context.cancel.check() {
                 board.over = 0;
-                self.moved.notify_all();
+                self.moved.ring();
                 return Err(e);
             }
             if let Some(job) = board.take(me, self.judged) {
@@ -126,7 +127,7 @@ impl RowGroup {
             if board.finishes(start) || board.offers(self.judged) {
                 continue;
             }
-            board = self.moved.wait_timeout(board, TICK).unwrap_or_else(PoisonError::into_inner).0;
+            board = self.moved.wait_for(board, TICK);
         }
     }
 
@@ -146,7 +147,7 @@ impl RowGroup {
             if !job.left {
                 // the job goes back to the board
                 board.put_back(&job);
-                self.moved.notify_all();
+                self.moved.ring();
                 std::mem::forget(alarm);
                 return board;
             }
@@ -170,7 +171,7 @@ impl RowGroup {
             board = self.board();
             board.set(job.start, self.judged - 1, judged);
         }
-        self.moved.notify_all();
+        self.moved.ring();
         std::mem::forget(alarm);
         board
     }
@@ -205,7 +206,7 @@ impl RowGroup {
         let parts: Vec<Part> = parts.inspect_err(|_| readers.clear())?;
         drop(readers);
         self.board().leave(job);
-        self.moved.notify_all();
+        self.moved.ring();
         let read = |part| match part {
             Part::Read(column) => Ok(column),
             Part::Apart(mut reader) => reader.read(&self.opening, start, rows, job.keep.as_ref()),
@@ -274,7 +275,7 @@ impl RowGroup {
             drop(readers);
             std::mem::forget(alarm);
             self.board().lanes[i].busy = false;
-            self.moved.notify_all();
+            self.moved.ring();
             done
         })
     }
@@ -286,7 +287,7 @@ struct Alarm<'a>(&'a RowGroup);
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         self.0.board().over = 0;
-        self.0.moved.notify_all();
+        self.0.moved.ring();
     }
 }
 

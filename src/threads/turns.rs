@@ -1,11 +1,13 @@
-//! The consumer's time slice, while it waits for the workers.
+//! Who goes first where there are more threads than cores: the consumer, then the workers.
 //!
-//! With as many workers as cores the consumer wakes on a core that a worker has. Linux lets that one finish its slice of
-//! some 3 ms first, in which the other workers fill the queue and stop, and their cores idle: on two cores a tenth of the
-//! time of a Parquet loop. A thread with a shorter slice of its own goes first (Linux 6.12 and later: `sched_runtime` of
-//! `sched_setattr(2)` for threads of the normal policy). So the waiting thread has a short one, and its own again as soon
-//! as it goes on; what the thread does outside of the wait is scheduled as ever. Where there is no such thing, nothing
-//! happens.
+//! With as many workers as cores the consumer shares one with a worker. While it is kept waiting there, the other workers
+//! fill the queue and stop, and their cores idle: on two cores a tenth of the time of a Parquet loop. Two things keep it
+//! waiting, for some 3 ms each time. It wakes while the worker has not finished its time slice: a thread with a shorter
+//! slice of its own goes first (Linux 6.12 and later: `sched_runtime` of `sched_setattr(2)` for threads of the normal
+//! policy), so the waiting consumer has a short one, and its own again as soon as it goes on. And it wakes a worker, which
+//! Linux lets run at once as it has slept longer: a thread of the policy `SCHED_BATCH` does not come before another when
+//! it wakes (`sched(7)`), so the workers have that. What the consumer does outside of the wait is scheduled as ever.
+//! Where there is no such thing, nothing happens.
 
 /// While it lives, the thread that made it has a short slice. Costs three system calls.
 #[derive(Debug)]
@@ -14,15 +16,21 @@ pub struct Short(#[cfg(target_os = "linux")] Option<linux::Attributes>);
 impl Short {
     /// Makes this thread's slice short, if it is an ordinary one.
     #[cfg(target_os = "linux")]
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self(linux::shortened())
     }
 
     /// Does nothing.
     #[cfg(not(target_os = "linux"))]
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self()
     }
+}
+
+/// From now on this thread does not take the core from another when it wakes. Its share of the cores is as before.
+pub fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    linux::batch();
 }
 
 #[cfg(target_os = "linux")]
@@ -44,9 +52,9 @@ mod linux {
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub struct Attributes {
         size: u32,
-        policy: u32,
+        pub policy: u32,
         flags: u64,
-        nice: i32,
+        pub nice: i32,
         priority: u32,
         pub runtime: u64,
         deadline: u64,
@@ -56,6 +64,15 @@ mod linux {
     const SIZE: u32 = 48;
     /// `SCHED_OTHER`.
     const NORMAL: u32 = 0;
+    /// `SCHED_BATCH`.
+    pub const BATCH: u32 = 3;
+
+    /// Gives this thread the policy `SCHED_BATCH`, if it has that of ordinary ones.
+    pub fn batch() {
+        if let Some(ordinary) = get().filter(|a| a.policy == NORMAL && a.flags == 0) {
+            set(&Attributes { size: SIZE, policy: BATCH, ..ordinary });
+        }
+    }
 
     /// Those of this thread.
     pub fn get() -> Option<Attributes> {
@@ -87,13 +104,26 @@ mod tests {
     #[test]
     fn a_slice_is_short_for_a_while_and_then_as_before() {
         let before = linux::get();
-        let short = Short::new();
+        let short = Short::begin();
         if short.0.is_some() {
             assert_eq!(linux::get().map(|a| a.runtime), Some(linux::SHORTEST));
             // within a wait nothing is left to shorten
-            assert!(Short::new().0.is_none());
+            assert!(Short::begin().0.is_none());
         }
         drop(short);
         assert_eq!(linux::get(), before);
+    }
+
+    #[test]
+    fn workers_are_ordinary_but_for_their_policy() {
+        let ordinary = linux::get();
+        let worker = crate::threads::worker("test".into(), move || {
+            if let (Some(before), Some(now)) = (ordinary, linux::get())
+                && before.policy == 0
+            {
+                assert_eq!((now.policy, now.nice), (linux::BATCH, before.nice));
+            }
+        });
+        worker.expect("a thread").join().expect("as it should be");
     }
 }
