@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::array::{Array, ArrayData, AsArray, OffsetSizeTrait, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::Result;
 
@@ -29,11 +29,34 @@ fn held_by(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
 
 /// Bytes of the rows themselves: what a compact copy of `batch` would hold.
 pub fn bytes_of_rows(batch: &RecordBatch) -> usize {
-    batch
-        .columns()
-        .iter()
-        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))
-        .sum()
+    batch.columns().iter().map(|column| bytes_of_values(column.as_ref())).sum()
+}
+
+/// Bytes of the values of `array`; `ArrayData::get_slice_memory_size` counts all elements that a slice of lists has a
+/// part of.
+pub fn bytes_of_values(array: &dyn Array) -> usize {
+    fn within<O: OffsetSizeTrait>(offsets: &[O], elements: &dyn Array) -> usize {
+        let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+        size_of_val(offsets) + bytes_of_values(elements.slice(first, last - first).as_ref())
+    }
+    let nulls = array.nulls().map_or(0, |_| array.len().div_ceil(8));
+    match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            nulls + within(list.offsets(), list.values())
+        }
+        DataType::LargeList(_) => {
+            let list = array.as_list::<i64>();
+            nulls + within(list.offsets(), list.values())
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            nulls + within(map.offsets(), map.entries())
+        }
+        DataType::FixedSizeList(..) => nulls + bytes_of_values(array.as_fixed_size_list().values()),
+        DataType::Struct(_) => nulls + array.as_struct().columns().iter().map(|c| bytes_of_values(c)).sum::<usize>(),
+        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+    }
 }
 
 /// A batch without columns that still has rows.
@@ -80,7 +103,8 @@ pub fn slices(batch: RecordBatch, rows: usize, bytes: usize) -> Vec<RecordBatch>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, FixedSizeListArray, Int64Array, ListArray, StringArray, StructArray};
+    use arrow::datatypes::{Field, Int64Type};
 
     fn batch(text: &[&str]) -> RecordBatch {
         let n = i64::try_from(text.len()).expect("few rows");
@@ -112,6 +136,30 @@ mod tests {
             assert!(parts.iter().all(|p| p.num_rows() == 1 || bytes_of_rows(p) <= bytes));
             let back = arrow::compute::concat_batches(&whole.schema(), &parts).expect("same schema");
             assert_eq!(back, whole);
+        }
+    }
+
+    #[test]
+    fn slices_of_lists_count_their_own_elements() {
+        let lists = |i: usize| Some((0..100).map(|k| Some((i * k) as i64)).collect::<Vec<_>>());
+        let list = ListArray::from_iter_primitive::<Int64Type, _, _>((0..1000).map(lists));
+        let pairs = FixedSizeListArray::new(
+            Arc::new(Field::new_list_field(list.data_type().clone(), true)),
+            2,
+            Arc::new(list.clone()),
+            None,
+        );
+        let inner: ArrayRef = Arc::new(list.clone());
+        let structs = StructArray::from(vec![(Arc::new(Field::new("l", inner.data_type().clone(), true)), inner)]);
+        let columns: [(ArrayRef, usize); 3] =
+            [(Arc::new(list), 804), (Arc::new(pairs), 1608), (Arc::new(structs), 804)];
+        for (column, row) in columns {
+            let whole = RecordBatch::try_from_iter([("x", column)]).expect("one column");
+            let some = bytes_of_rows(&whole.slice(100, 10));
+            assert!((row * 10..row * 10 + 20).contains(&some), "{some}");
+            let parts = slices(whole.clone(), 1000, row * 100);
+            assert!(parts.iter().all(|part| (40..=100).contains(&part.num_rows())), "{}", parts.len());
+            assert!(bytes_held(&compact(&whole.slice(3, 2)).expect("compacts")) < row * 10);
         }
     }
 

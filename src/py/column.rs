@@ -15,7 +15,7 @@ use pyo3::buffer::{Element, PyBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyTuple, PyType};
 
-use crate::batch::with_columns;
+use crate::batch::{bytes_of_values, with_columns};
 use crate::dtype::announced;
 use crate::error::{Error, Result};
 use crate::py::arrow::{announced_field, export_array, export_field, import_array, recast};
@@ -117,7 +117,7 @@ impl RawColumn {
 
     #[getter]
     fn nbytes(&self) -> usize {
-        self.array.to_data().get_slice_memory_size().unwrap_or_else(|_| self.array.get_array_memory_size())
+        bytes_of_values(&self.array)
     }
 
     /// The same values under another name.

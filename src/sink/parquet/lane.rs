@@ -14,6 +14,7 @@ use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 use super::choose::{self, Encoding};
 use super::pages::{Chunk, Press, Stores};
 use super::temp::Temp;
+use crate::batch::bytes_of_values;
 use crate::error::{Error, Result};
 use crate::memory::{Holder, Lease};
 
@@ -121,7 +122,7 @@ impl Lane {
 
     /// Encodes the next rows.
     pub(super) fn write(&mut self, rows: &ArrayRef) -> Result<()> {
-        let bytes = rows.to_data().get_slice_memory_size().unwrap_or_else(|_| rows.get_array_memory_size());
+        let bytes = bytes_of_values(rows);
         // a page and its compressed copy, and what the encoder notes of each value
         let work = self.lease.holder().lease(2 * bytes + BESIDE * rows.len())?;
         for (leaf, writer) in compute_leaves(&self.field, rows)?.iter().zip(&mut self.writers) {
