@@ -216,6 +216,12 @@ impl Board {
         }
     }
 
+    /// Leaves out the window at `start` in the lanes that have not read it. Whoever has it, has come to it by now
+    /// (`finishes`).
+    pub fn pass(&mut self, start: u64, rows: usize) {
+        self.lanes.iter_mut().filter(|turn| turn.row == start).for_each(|turn| turn.row += rows as u64);
+    }
+
     /// What the predicates left of the window at `start`, whose last judged lane is `lane`.
     pub fn set(&mut self, start: u64, lane: usize, judged: Result<(Option<Selection>, Vec<ArrayRef>)>) {
         let Some(window) = self.window(start) else { return };

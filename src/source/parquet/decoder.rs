@@ -90,8 +90,9 @@ pub enum Part {
 
 enum Decoder {
     Ours(Box<dyn Decode>),
-    /// The crate's, for what the other does not take.
-    Crate(Box<Foreign>),
+    /// The crate's, for what the other does not take; opened where it is asked for rows, and anew where these are not the
+    /// next ones, or more or fewer than it was opened for.
+    Crate(Option<Box<Foreign>>),
     /// Nothing is left, or the decoder is in no state that anybody knows.
     Over,
 }
@@ -123,8 +124,7 @@ impl ColumnReader {
             ours.skip(usize::try_from(row).map_err(|_| Error::Format("too many rows".into()))?);
             Decoder::Ours(ours)
         } else {
-            let reader = Foreign::open(opening, chosen, &refused, start);
-            Decoder::Crate(Box::new(reader.map_err(|e| failed(&refused, e, chosen))?))
+            Decoder::Crate(None)
         };
         let whole = opening.rows.row(end) == rows as u64;
         Ok(Self { column, row, end, whole, refused, decoder, fault: None })
@@ -147,11 +147,12 @@ impl ColumnReader {
         }
     }
 
-    /// Those of the `rows` rows from position `start` on that `keep` wants, or all; they follow those that were read
+    /// Those of the `rows` rows from position `start` on that `keep` wants, or all; they come behind those that were read
     /// before. After the group's last one, nothing may follow.
     ///
     /// # Errors
-    /// Damaged pages, also those that were met ahead of time.
+    /// Damaged pages, also those that were met ahead of time; then nothing more is read. [`Error::Wide`], and then what
+    /// follows may be read.
     pub fn read(&mut self, opening: &Opening, start: u64, rows: usize, keep: Option<&Selection>) -> Result<ArrayRef> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
@@ -165,8 +166,14 @@ impl ColumnReader {
         }
         let out =
             guarded("page", || self.decode(opening, start, rows, keep)).map_err(|e| failed(&self.refused, e, chosen));
-        if out.is_err() || start + rows as u64 == self.end {
-            self.decoder = Decoder::Over;
+        match (&out, &mut self.decoder) {
+            (Err(Error::Wide), Decoder::Ours(ours)) => {
+                pass(ours.as_mut(), &mut self.row, opening.rows.row(start + rows as u64));
+            }
+            (Err(Error::Wide), Decoder::Crate(reader)) => *reader = None,
+            (Err(_), _) => self.decoder = Decoder::Over,
+            (Ok(_), _) if start + rows as u64 == self.end => self.decoder = Decoder::Over,
+            _ => {}
         }
         out
     }
@@ -224,10 +231,14 @@ impl ColumnReader {
                     return Ok(found);
                 }
                 // a page that only the crate reads: it begins where this window does
-                None => self.decoder = Decoder::Crate(Box::new(Foreign::open(opening, chosen, &self.refused, start)?)),
+                None => self.decoder = Decoder::Crate(None),
             }
         }
         let Decoder::Crate(reader) = &mut self.decoder else { return Err(Error::Cancelled) };
+        let reader = match reader {
+            Some(reader) if reader.is_at(start, rows) => reader,
+            reader => reader.insert(Box::new(Foreign::open(opening, chosen, &self.refused, start, rows)?)),
+        };
         // what the window's piece has leased (`ParquetPieces::next`)
         let share = chosen.row_bytes(opening.part).saturating_mul(rows).saturating_mul(2);
         let batch = reader.next(opening.rows.stretch(start, rows as u64), share)?;
@@ -281,8 +292,11 @@ fn our_rows(
         if keep.as_ref().is_some_and(|keep| keep.count() == 0) {
             continue;
         }
-        let Some(part) = ours.read(rows, keep.as_ref())? else { return Ok(None) };
-        *at = range.end;
+        let part = ours.read(rows, keep.as_ref());
+        if !matches!(part, Ok(None)) {
+            *at = range.end;
+        }
+        let Some(part) = part? else { return Ok(None) };
         found.push(part);
     }
     Ok(Some(match found.as_slice() {

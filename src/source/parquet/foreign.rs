@@ -32,6 +32,9 @@ pub struct Foreign {
     reader: ParquetRecordBatchReader,
     leaves: Vec<SharedLeaf>,
     window: usize,
+    /// The position of the next row, and that behind the last.
+    at: u64,
+    end: u64,
 }
 
 /// The pages of a leaf, and the room that its window takes: the crate asks for pages, and who asks the crate begins windows.
@@ -45,11 +48,12 @@ struct Leaf {
 }
 
 impl Foreign {
-    /// A decoder of `column`, for the rows that are read from position `start` on.
+    /// A decoder of `column`, for the rows that are read from position `start` on, `window` at a time: the crate makes room
+    /// for so many rows, whether there are as many or not.
     ///
     /// # Errors
     /// A column that the crate cannot decode, pages that are not there.
-    pub fn open(opening: &Opening, column: &Column, refused: &Refused, start: u64) -> Result<Self> {
+    pub fn open(opening: &Opening, column: &Column, refused: &Refused, start: u64, window: usize) -> Result<Self> {
         let metadata = &opening.metadata;
         let schema = metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::roots(schema, [column.root]);
@@ -59,14 +63,16 @@ impl Foreign {
         let rows = &opening.rows;
         let selection =
             (start > 0 || !rows.is_all(group.num_rows() as u64)).then(|| selected(rows, start)).transpose()?;
-        // the crate makes room for so many rows, whether there are as many or not
-        let left = usize::try_from(rows.count().saturating_sub(start)).unwrap_or(usize::MAX);
-        let window = opening.window.min(left).max(1);
         let reader = guarded("first page", || {
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, window, selection).map_err(damaged)
         })?;
         let leaves = group.leaves.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self { reader, leaves, window })
+        Ok(Self { reader, leaves, window, at: start, end: rows.count() })
+    }
+
+    /// Whether `rows` rows from position `start` on are what comes next.
+    pub fn is_at(&self, start: u64, rows: usize) -> bool {
+        start == self.at && (rows == self.window || start + rows as u64 == self.end)
     }
 
     /// The next window, whose rows of the row group are `rows`; `share` bytes are leased for it elsewhere. `None` at the end.
@@ -82,6 +88,7 @@ impl Foreign {
         for leaf in &self.leaves {
             locked(leaf).room.begin(rows.clone(), self.window, share)?;
         }
+        self.at += self.window as u64;
         Ok(self.reader.next().transpose()?)
     }
 

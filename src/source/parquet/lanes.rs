@@ -102,7 +102,7 @@ impl RowGroup {
         loop {
             if let Some(window) = board.finished(start) {
                 if let Err(Error::Wide) = window {
-                    self.pass(&mut board, start, rows);
+                    board.pass(start, rows);
                 }
                 self.moved.ring();
                 return window;
@@ -188,8 +188,7 @@ impl RowGroup {
         }
         let decoded =
             lane.open(&mut readers, &self.opening, job.start).and_then(|()| readers.iter_mut().map(read).collect());
-        if decoded.is_err() {
-            // they are in no state to go on from
+        if decoded.as_ref().is_err_and(in_ruins) {
             readers.clear();
         }
         decoded
@@ -203,7 +202,11 @@ impl RowGroup {
         let parts = lane.open(&mut readers, &self.opening, start).and_then(|()| {
             readers.iter_mut().map(|r| r.apart(&self.opening, start, rows, job.keep.as_ref())).collect()
         });
-        let parts: Vec<Part> = parts.inspect_err(|_| readers.clear())?;
+        let parts: Vec<Part> = parts.inspect_err(|e| {
+            if in_ruins(e) {
+                readers.clear();
+            }
+        })?;
         drop(readers);
         self.board().leave(job);
         self.moved.ring();
@@ -214,13 +217,9 @@ impl RowGroup {
         parts.into_iter().map(read).collect()
     }
 
-    /// Leaves out the window at `start` in the lanes that have not read it; they are opened anew behind it.
-    fn pass(&self, board: &mut Board, start: u64, rows: usize) {
-        // whoever has it, has come to it by now (`Board::finishes`)
-        for (lane, turn) in self.lanes.iter().zip(&mut board.lanes).filter(|(_, turn)| turn.row == start) {
-            lane.readers().clear();
-            turn.row += rows as u64;
-        }
+    /// Goes on at `start`, behind what was read.
+    pub fn go_to(&self, start: u64) {
+        self.board().lanes.iter_mut().for_each(|turn| turn.row = start);
     }
 
     /// Whether the pages of the run take more than half of its limit.
@@ -279,6 +278,11 @@ impl RowGroup {
             done
         })
     }
+}
+
+/// Whether what met `error` is in no state to go on from.
+fn in_ruins(error: &Error) -> bool {
+    !matches!(error, Error::Wide)
 }
 
 /// Unless it is forgotten, nobody waits for a lane whose worker is gone.

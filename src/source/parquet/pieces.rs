@@ -58,6 +58,8 @@ struct Shared {
     windows: u64,
     /// What more than one worker reads.
     group: Option<Arc<RowGroup>>,
+    /// What read pieces whose rows were too wide for that: where it goes on, and its decoders.
+    narrow: Vec<(u64, RowGroup)>,
     /// Row groups that the same piece has besides.
     joined: Parts,
 }
@@ -213,6 +215,31 @@ impl ParquetPieces {
         }
     }
 
+    /// Decoders of row group `part` that have read another piece, in front of position `start`, and go on there.
+    pub fn narrow(&self, part: u32, start: u64) -> Option<RowGroup> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let narrow = &mut open.get_mut(&part)?.narrow;
+        let before = narrow.iter().enumerate().filter(|(_, (at, _))| *at <= start);
+        let (place, _) = before.max_by_key(|(_, (at, _))| *at)?;
+        let (_, group) = narrow.swap_remove(place);
+        group.go_to(start);
+        Some(group)
+    }
+
+    /// Takes such decoders, which have come to position `at`: as many as there are workers, where there is plenty of room.
+    pub fn keep(&self, part: u32, at: u64, group: RowGroup, context: &Context) {
+        let pool = self.pages.pool();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Shared { narrow, .. }) = open.get_mut(&part)
+            && pool.limit().is_none_or(|limit| pool.held() <= limit / 4)
+        {
+            narrow.push((at, group));
+            if narrow.len() > context.options.threads {
+                narrow.remove(0);
+            }
+        }
+    }
+
     /// The rows of the piece's row group that are read, and those row groups that it has besides.
     fn rows_of(&self, place: Place) -> Result<(Arc<Rows>, Parts)> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -345,7 +372,7 @@ impl Pieces for ParquetPieces {
             need = need.saturating_add(need / 2);
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.entry(part).or_insert(Shared { rows, start, windows, group: None, joined });
+        open.entry(part).or_insert(Shared { rows, start, windows, group: None, narrow: Vec::new(), joined });
         drop(open);
         Ok(Some(Piece { place, need, raw: None }))
     }

@@ -5,7 +5,8 @@
 //! is stopped where it does ([`Error::Wide`]), and its piece goes on with fewer rows at a time, with decoders of its own,
 //! down to single rows, for which there is no such limit. After some windows that were all right it tries more again. So
 //! what is held is bounded whatever the rows are, other pieces read on as before, and batches are the same for any
-//! number of workers.
+//! number of workers. No decoder ever goes back: those of the row group leave the window out, and those of the piece serve
+//! the next one of its kind. So each page is decompressed a few times at most, however many windows turn out wide.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,10 +68,6 @@ impl Windows {
     fn advance(&mut self) -> Result<Vec<Held>> {
         while !self.left.is_empty() {
             let rows = self.window.min(self.left.end - self.left.start);
-            if rows < self.window && self.shared.is_none() && self.left.end < self.rows.count() {
-                // the crate takes as many rows as it was opened for, or as its row group has left
-                self.take(rows);
-            }
             match self.read(rows) {
                 Err(Error::Wide) if rows > 1 => self.take(rows.div_ceil(FACTOR)),
                 window => {
@@ -90,9 +87,9 @@ impl Windows {
         Ok(Vec::new())
     }
 
-    /// From now on so many rows at a time, with other decoders.
+    /// From now on so many rows at a time.
     fn take(&mut self, window: u64) {
-        (self.window, self.fine, self.own) = (window, 0, None);
+        (self.window, self.fine) = (window, 0);
     }
 
     fn read(&mut self, rows: u64) -> Result<Window> {
@@ -102,11 +99,21 @@ impl Windows {
             self.pieces.leave(self.part);
             return window;
         }
-        let own = self.own.get_or_insert_with(|| {
-            let (rows, start) = (self.rows.clone(), self.left.start);
-            RowGroup::new(self.pieces.opening(self.part, count, rows, start, &self.context), 1, true)
+        let start = self.left.start;
+        let own = self.own.take().or_else(|| self.pieces.narrow(self.part, start));
+        let own = own.unwrap_or_else(|| {
+            let opening = self.pieces.opening(self.part, count, self.rows.clone(), start, &self.context);
+            RowGroup::new(opening, 1, true)
         });
-        own.read(self.left.start, count, &self.context)
+        let window = own.read(start, count, &self.context);
+        let end = start + rows;
+        if window.is_ok() && end == self.left.end {
+            // another piece may go on from there
+            self.pieces.keep(self.part, end, own, &self.context);
+        } else if window.is_ok() {
+            self.own = Some(own);
+        }
+        window
     }
 }
 

@@ -31,8 +31,8 @@ pub trait Kind: Send {
     /// Room for about `rows` more values.
     fn reserve(&mut self, rows: usize);
 
-    /// Appends `count` PLAIN values of the page's `bytes`, which begin at `at`; moves `at` behind them. With
-    /// `keep` false they are only passed.
+    /// Appends `count` PLAIN values of the page's `bytes`, which begin at `at`; moves `at` behind them, also where it is
+    /// [`Error::Wide`]. With `keep` false they are only passed.
     fn plain(&mut self, bytes: &[u8], at: &mut usize, count: usize, keep: bool) -> Result<()>;
 
     /// As `plain`, for as many values as `keep` has rows, of which only those that are wanted are appended.
@@ -40,8 +40,11 @@ pub trait Kind: Send {
         let mut passed = 0;
         for (from, to) in keep.runs() {
             self.plain(bytes, at, from - passed, false)?;
-            self.plain(bytes, at, to - from, true)?;
+            let appended = self.plain(bytes, at, to - from, true);
             passed = to;
+            if let Err(e) = appended {
+                return Err(unless_wide(e, || self.plain(bytes, at, keep.rows() - passed, false)));
+            }
         }
         self.plain(bytes, at, keep.rows() - passed, false)
     }
@@ -198,10 +201,15 @@ impl<K: Kind> Flat<K> {
             let n = (rows - done).min(page.left);
             page.left -= n;
             match wanted.part(done, n) {
-                Part::All => self.all(n)?,
-                Part::None => self.none(n)?,
-                Part::Some(keep) => self.some(&keep)?,
+                Part::All => self.all(n),
+                Part::None => self.none(n),
+                Part::Some(keep) => self.some(&keep),
             }
+            .inspect_err(|e| {
+                if matches!(e, Error::Wide) {
+                    self.behind += rows - done - n;
+                }
+            })?;
             done += n;
         }
         Ok(true)
@@ -304,19 +312,25 @@ impl<K: Kind> Flat<K> {
     }
 }
 
+/// What went wrong: where values are too wide, those that follow are passed.
+fn unless_wide(error: Error, pass: impl FnOnce() -> Result<()>) -> Error {
+    match error {
+        Error::Wide => pass().err().unwrap_or(Error::Wide),
+        error => error,
+    }
+}
+
 fn append<K: Kind>(kind: &mut K, indices: &mut Hybrid, count: usize) -> Result<()> {
     let mut left = count;
     while left > 0 {
-        left -= match indices.next(left)? {
-            Run::Repeat { value, count } => {
-                kind.repeat(value, count)?;
-                count
-            }
-            Run::Packed(block) => {
-                kind.gather(block)?;
-                block.len()
-            }
+        let (count, appended) = match indices.next(left)? {
+            Run::Repeat { value, count } => (count, kind.repeat(value, count)),
+            Run::Packed(block) => (block.len(), kind.gather(block)),
         };
+        left -= count;
+        if let Err(e) = appended {
+            return Err(unless_wide(e, || indices.skip(left)));
+        }
     }
     Ok(())
 }
@@ -327,7 +341,14 @@ impl<K: Kind + 'static> Decode for Flat<K> {
             return Ok(None);
         }
         self.kind.reserve(keep.map_or(rows, Selection::count));
-        if !self.pass(rows, &keep.map_or(Wanted::All, Wanted::Some))? {
+        let passed = self.pass(rows, &keep.map_or(Wanted::All, Wanted::Some));
+        if let Err(Error::Wide) = passed {
+            // what there is of the rows is of no use
+            self.left = self.left.saturating_sub(rows);
+            self.validity.finish();
+            self.kind.finish(None)?;
+        }
+        if !passed? {
             return Ok(None);
         }
         self.left = self.left.saturating_sub(rows);
@@ -454,7 +475,7 @@ impl Values {
     /// Appends the next `count` values.
     ///
     /// # Errors
-    /// A page that ends before, or that says what cannot be.
+    /// A page that ends before, or that says what cannot be; [`Error::Wide`], and then these values are passed.
     pub fn append<K: Kind>(&mut self, kind: &mut K, count: usize) -> Result<()> {
         match self {
             Values::Plain { bytes, at } => kind.plain(bytes, at, count, true),
@@ -493,7 +514,7 @@ impl Values {
         }
     }
 
-    /// Appends those of the next values that are wanted, and passes the others.
+    /// Appends those of the next values that are wanted, and passes the others; all of them where it is [`Error::Wide`].
     fn append_some<K: Kind>(&mut self, kind: &mut K, keep: &Selection) -> Result<()> {
         let indices = match self {
             Values::Plain { bytes, at } => return kind.plain_some(bytes, at, keep),
@@ -522,23 +543,32 @@ impl Values {
         let mut picked = [0; BLOCK + SLACK];
         let mut at = 0;
         while at < keep.rows() {
-            match indices.next((keep.rows() - at).min(BLOCK))? {
+            let appended = match indices.next((keep.rows() - at).min(BLOCK))? {
                 Run::Repeat { value, count } => {
                     let wanted = keep.count_in(at, count);
-                    if wanted > 0 {
-                        kind.repeat(value, wanted)?;
-                    }
                     at += count;
+                    if wanted > 0 { kind.repeat(value, wanted) } else { Ok(()) }
                 }
                 Run::Packed(block) => {
                     let wanted = keep.pick(at, block, &mut picked);
-                    kind.gather(&picked[..wanted])?;
                     at += block.len();
+                    kind.gather(&picked[..wanted])
                 }
+            };
+            if let Err(e) = appended {
+                return Err(unless_wide(e, || indices.skip(keep.rows() - at)));
             }
         }
         Ok(())
     }
+}
+
+/// What was made: of room that was hardly used, the rest goes back.
+pub fn fitted<T>(mut made: Vec<T>) -> Vec<T> {
+    if made.capacity() > made.len() * 2 {
+        made.shrink_to_fit();
+    }
+    made
 }
 
 /// An index that the dictionary does not have.

@@ -10,7 +10,7 @@ use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, i256};
 use bytes::Bytes;
 
-use super::column::{Kind, beyond, short};
+use super::column::{Kind, beyond, fitted, short};
 use super::deltas::Numbers;
 use super::form::{Form, Read};
 use super::gather::gather;
@@ -230,7 +230,7 @@ impl<W: Word> Kind for Fixed<W> {
     }
 
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
-        let values = std::mem::take(&mut self.out);
+        let values = fitted(std::mem::take(&mut self.out));
         let data = ArrayData::builder(self.to.clone())
             .len(values.len())
             .add_buffer(Buffer::from_vec(values))

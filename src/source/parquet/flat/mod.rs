@@ -52,7 +52,7 @@ use parquet::basic::{ConvertedType, LogicalType, TimeUnit as ParquetUnit, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 
 use self::column::Flat;
-pub use self::column::{Kind, Values};
+pub use self::column::{Kind, Values, fitted};
 pub use self::dictionary::dictionary;
 pub use self::hybrid::{BLOCK, Hybrid, Run};
 pub use self::kinds::{Use, kind};
@@ -69,7 +69,8 @@ pub trait Decode: Send {
     /// crate reads, and then no more.
     ///
     /// # Errors
-    /// A damaged page, or one that the run has no room for.
+    /// A damaged page, or one that the run has no room for; then nothing more is read. [`crate::error::Error::Wide`], and
+    /// then these rows are left out.
     fn read(&mut self, rows: usize, keep: Option<&Selection>) -> Result<Option<ArrayRef>>;
 
     /// Reads and decompresses the page that the next `rows` rows will ask for, if it is not there yet; false where there

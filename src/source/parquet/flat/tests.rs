@@ -141,16 +141,16 @@ fn selected(
 
 /// A decoder of the column, and its rows; they may take so many bytes.
 fn column(bytes: &[u8], to: &DataType, limit: Option<usize>) -> Result<Option<(Box<dyn Decode>, usize)>> {
-    column_of(bytes, to, &MemoryPool::new(limit).holder("pages", None))
+    column_of(bytes, to, &MemoryPool::new(limit).holder("pages", None), usize::MAX)
 }
 
-fn column_of(bytes: &[u8], to: &DataType, holder: &Holder) -> Result<Option<(Box<dyn Decode>, usize)>> {
+fn column_of(bytes: &[u8], to: &DataType, holder: &Holder, wide: usize) -> Result<Option<(Box<dyn Decode>, usize)>> {
     let footer = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).expect("a file").metadata().clone();
     let group = footer.row_group(0);
     let rows = usize::try_from(group.num_rows()).expect("rows");
     let at = Arc::new(InMemory::new("x", bytes.to_vec()));
     let pages = || Ok(Pages::new(at, Chunk::of(group.column(0))?, Arc::new(Desk::new(holder.clone())), holder.empty()));
-    Ok(super::open(group.column(0), to, pages, holder, rows, usize::MAX)?.map(|column| (column, rows)))
+    Ok(super::open(group.column(0), to, pages, holder, rows, wide)?.map(|column| (column, rows)))
 }
 
 fn types() -> Vec<DataType> {
@@ -333,7 +333,7 @@ fn rows_set_apart_lease_their_page_as_long_as_they_read_it() {
     let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
     let bytes = file(&column, false, plain);
     let holder = MemoryPool::new(None).holder("pages", None);
-    let (mut whole, _) = column_of(&bytes, &DataType::Int64, &holder).expect("pages").expect("ours");
+    let (mut whole, _) = column_of(&bytes, &DataType::Int64, &holder, usize::MAX).expect("pages").expect("ours");
     let mut first = whole.apart(600).expect("pages").expect("a flat column");
     let mut second = whole.apart(300).expect("pages").expect("a flat column");
     assert_eq!(holder.held(), 0, "nothing is read yet");
@@ -346,6 +346,47 @@ fn rows_set_apart_lease_their_page_as_long_as_they_read_it() {
     assert_eq!(&first.read(350, None).expect("rows").expect("ours"), &column.slice(250, 350));
     drop(first);
     assert_eq!(holder.held(), 0);
+}
+
+#[test]
+fn behind_text_that_is_too_wide_it_goes_on() {
+    let mut random = Random(77);
+    let (mut wide, mut read) = (0, 0);
+    for (round, nulls) in [0, 0, 3, 3, 3, 3].into_iter().enumerate() {
+        let texts = (0..ROWS).map(|i| {
+            // stretches of long text, and a value over and over
+            let long = if i / 500 % 3 == 1 { 90 } else { 3 };
+            let n = if i / 100 % 7 == 2 { 40 } else { random.next(1_000) };
+            (nulls == 0 || random.next(nulls) > 0).then(|| "x".repeat((n % long) as usize) + &n.to_string())
+        });
+        let column: ArrayRef = Arc::new(texts.collect::<arrow::array::StringArray>());
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(round % 2 == 0)
+            .set_data_page_row_count_limit([300, 20_000][round / 2 % 2])
+            .set_write_batch_size(100);
+        let bytes = file(&column, nulls > 0, properties.build());
+        let holder = MemoryPool::new(None).holder("pages", None);
+        for step in [64, 700] {
+            for mask in [None, Some((0..ROWS).map(|i| Some(i % 50 < 30)).collect::<BooleanArray>())] {
+                let (mut reader, rows) =
+                    column_of(&bytes, &DataType::Utf8, &holder, step * 12).expect("pages").expect("ours");
+                for start in (0..rows).step_by(step) {
+                    let n = step.min(rows - start);
+                    let keep = mask.as_ref().map(|mask| mask.slice(start, n));
+                    match reader.read(n, keep.as_ref().map(Selection::new).as_ref()) {
+                        Err(Error::Wide) => wide += 1,
+                        found => {
+                            let all = column.slice(start, n);
+                            let expected = keep.map_or(all.clone(), |keep| filter(&all, &keep).expect("a filter"));
+                            assert_eq!(&found.expect("rows").expect("ours"), &expected, "{round} {step} {start}");
+                            read += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(wide > 100 && read > 100, "{wide} {read}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 
-use super::column::{Kind, beyond, short};
+use super::column::{Kind, beyond, fitted, short};
 use super::gather::check;
 use super::hybrid::BLOCK;
 use super::levels::Places;
@@ -242,9 +242,10 @@ impl Kind for Text {
             total += stop - start;
             end = stop;
         }
+        let mut from = std::mem::replace(at, end);
         if keep {
             self.grow(total)?;
-            let (mut from, first) = (*at, self.ends.len());
+            let first = self.ends.len();
             for _ in 0..count {
                 let (start, stop) = value(bytes, from)?;
                 self.bytes.extend_from_slice(&bytes[start..stop]);
@@ -253,7 +254,6 @@ impl Kind for Text {
             }
             self.check_text(first)?;
         }
-        *at = end;
         Ok(())
     }
 
@@ -280,12 +280,9 @@ impl Kind for Text {
     }
 
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
-        let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let ends = fitted(std::mem::replace(&mut self.ends, vec![0]));
+        let bytes = fitted(std::mem::take(&mut self.bytes));
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) = (ends.len() - 1, bytes.len());
-        if bytes.capacity() > bytes.len() * 2 {
-            bytes.shrink_to_fit();
-        }
         self.lease.resize(0)?;
         // SAFETY: `ends` begins with 0, and each end that was pushed is that of `bytes` then, which only grow in between;
         // `spread` repeats ends and keeps their order. Nothing is larger than `i32::MAX` (`Text::grow`).

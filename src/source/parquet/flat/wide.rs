@@ -5,7 +5,7 @@ use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 
-use super::column::{Kind, beyond, short};
+use super::column::{Kind, beyond, fitted, short};
 use super::form::Form;
 use super::gather::check;
 use super::levels::Places;
@@ -93,7 +93,7 @@ impl Kind for Wide {
     }
 
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
-        let values = std::mem::take(&mut self.out);
+        let values = fitted(std::mem::take(&mut self.out));
         let data = ArrayData::builder(self.to.clone())
             .len(values.len() / self.form.width)
             .add_buffer(Buffer::from_vec(values))

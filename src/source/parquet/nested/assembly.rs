@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, GenericListArray, MapArray, OffsetSizeTrait, StructArray};
+use arrow::array::{
+    Array, ArrayRef, FixedSizeListArray, GenericListArray, MapArray, MutableArrayData, OffsetSizeTrait, StructArray,
+    make_array,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use arrow::error::ArrowError;
@@ -48,10 +51,48 @@ pub fn assemble(shape: &Shape, found: &mut [Found]) -> Result<ArrayRef> {
                     let offsets: Vec<i64> = offsets.into_iter().map(i64::from).collect();
                     list(element, offsets.into(), items, nulls)
                 }
+                DataType::FixedSizeList(element, size) => {
+                    let items = assemble(item, found)?;
+                    fits(items.len())?;
+                    let items = of_size(*size, &offsets, items, nulls.as_ref())?;
+                    let list = FixedSizeListArray::try_new(element.clone(), *size, items, nulls);
+                    Ok(Arc::new(list.map_err(damaged)?))
+                }
                 _ => Err(missing()),
             }
         }
     }
+}
+
+/// The items of lists of `size`, between these `offsets`, with so many nulls for each list that is null, which has none in
+/// the file. Copies them where there is one.
+fn of_size(size: i32, offsets: &[i32], items: ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    let is_null = |row: usize| nulls.is_some_and(|nulls| nulls.is_null(row));
+    for (row, pair) in offsets.windows(2).enumerate() {
+        let (found, wanted) = (pair[1] - pair[0], if is_null(row) { 0 } else { size });
+        if found != wanted {
+            return Err(Error::Format(format!("a list of {found} values, expected {wanted}")));
+        }
+    }
+    if nulls.is_none_or(|nulls| nulls.null_count() == 0) {
+        return Ok(items);
+    }
+    let data = items.to_data();
+    let rows = offsets.len() - 1;
+    let each = usize::try_from(size).unwrap_or(0);
+    let mut all = MutableArrayData::new(vec![&data], true, rows.saturating_mul(each));
+    let (mut row, mut at) = (0, 0);
+    while row < rows {
+        let alike = (row..rows).take_while(|next| is_null(*next) == is_null(row)).count();
+        if is_null(row) {
+            all.try_extend_nulls(alike * each)?;
+        } else {
+            all.try_extend(0, at, at + alike * each)?;
+            at += alike * each;
+        }
+        row += alike;
+    }
+    Ok(make_array(all.freeze()))
 }
 
 fn list<O: OffsetSizeTrait>(
@@ -90,4 +131,32 @@ fn damaged(error: ArrowError) -> Error {
 
 fn missing() -> Error {
     Error::Format("a field without its leaf".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[test]
+    fn lists_of_a_size_have_that_size_or_are_null() {
+        let items: ArrayRef = Arc::new(Int64Array::from_iter_values(0..4));
+        let nulls = NullBuffer::from(vec![true, false, false, true, false]);
+        let all = of_size(2, &[0, 2, 2, 2, 4, 4], items.clone(), Some(&nulls)).expect("two lists");
+        let expected = [Some(0), Some(1), None, None, None, None, Some(2), Some(3), None, None];
+        assert_eq!(*all.as_primitive::<Int64Type>(), Int64Array::from(expected.to_vec()));
+        assert_eq!(&of_size(2, &[0, 2, 4], items.clone(), None).expect("two lists"), &items);
+        for (offsets, nulls, found) in
+            [(&[0, 3, 4][..], None, 3), (&[0, 2, 2, 4], None, 0), (&[0, 4], Some(NullBuffer::new_null(1)), 4)]
+        {
+            let wanted = if nulls.is_some() { 0 } else { 2 };
+            let e = of_size(2, offsets, items.clone(), nulls.as_ref()).expect_err("another size");
+            assert!(
+                matches!(&e, Error::Format(m) if *m == format!("a list of {found} values, expected {wanted}")),
+                "{e}"
+            );
+        }
+    }
 }

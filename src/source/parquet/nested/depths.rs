@@ -7,7 +7,7 @@
 
 use arrow::buffer::NullBuffer;
 
-use super::super::flat::Validity;
+use super::super::flat::{Validity, fitted};
 use super::levels::Block;
 use crate::error::{Error, Result};
 
@@ -94,6 +94,11 @@ impl Depths {
     /// Bytes that a level takes at most, in the offsets of all lists.
     pub fn level_bytes(&self) -> usize {
         self.lists.len() * size_of::<i32>()
+    }
+
+    /// Bytes that the offsets of all lists take so far.
+    pub fn bytes(&self) -> usize {
+        self.lists.iter().map(|list| list.starts.len() * size_of::<i32>()).sum()
     }
 
     /// Slots so far.
@@ -203,7 +208,7 @@ impl Depths {
         let lists = self.lists.iter_mut().map(|list| {
             let mut offsets = std::mem::take(&mut list.starts);
             offsets.push(offset(std::mem::take(&mut list.end)));
-            Lists { offsets, nulls: list.validity.finish() }
+            Lists { offsets: fitted(offsets), nulls: list.validity.finish() }
         });
         let groups = self
             .groups

@@ -25,7 +25,7 @@ pub trait ReadLeaf: Send {
     /// The next `rows` rows; `None` where a page is written in a way that only the crate reads, and then no more.
     ///
     /// # Errors
-    /// A damaged page, or one that the run has no room for.
+    /// A damaged page, or one that the run has no room for; [`Error::Wide`], and then these rows are left out.
     fn read(&mut self, rows: usize) -> Result<Option<Found>>;
 
     /// Reads the page that the next `rows` rows will probably ask for, if it is not there yet; false where there is nothing
@@ -90,10 +90,12 @@ impl Use for Making<'_> {
             left: rows,
             behind: 0,
             tail: false,
+            width,
             level_bytes: width + depths.level_bytes(),
+            reserved: 0,
             levels_a_row: values.div_ceil(rows.max(1)),
             share,
-            // what is counted is a bound
+            // offsets are not in what the footer says of a row
             wide: wide.saturating_mul(2),
             bound: usize::MAX,
             lease,
@@ -118,8 +120,11 @@ struct Leaf<K> {
     /// Rows to leave out before the next one is read, and whether what comes next may belong to one that was left out.
     behind: usize,
     tail: bool,
-    /// Bytes that a level takes at most, with its slot.
+    /// Bytes that a value takes, and a level with its slot at most.
+    width: usize,
     level_bytes: usize,
+    /// Bytes that a window was made room for at once; what takes more doubles as it grows.
+    reserved: usize,
     /// Levels of a row on the average, by the footer.
     levels_a_row: usize,
     share: usize,
@@ -217,26 +222,26 @@ impl<K: Kind> Leaf<K> {
     }
 
     /// Decodes what the page at hand has of the next `rows` rows, which become fewer; whether another row follows in it.
-    /// `levels` counts those of the window.
-    fn page_of(&mut self, rows: &mut usize, levels: &mut usize, share: usize) -> Result<bool> {
+    /// `share` bytes of them are leased elsewhere.
+    fn page_of(&mut self, rows: &mut usize, share: usize) -> Result<bool> {
         let Some(page) = &mut self.page else { return Ok(false) };
         let mut ended = false;
         while page.levels.left() > 0 && !ended {
             let (first, mut values) = (self.depths.slots(), 0);
             while page.levels.left() > 0 && !ended && self.depths.slots() - first < OFTEN {
-                // buffers double
-                let most = (*levels).saturating_add(page.levels.left().min(BLOCK));
-                let all = most.saturating_mul(self.level_bytes.saturating_mul(2).saturating_add(1));
+                let slots = self.depths.slots() + BLOCK;
+                let all = self.depths.bytes() + BLOCK * self.level_bytes + slots * self.width + slots / 4;
                 if all > self.bound {
+                    page.values.skip(&mut self.kind, values)?;
                     return Err(Error::Wide);
                 }
-                let need = all.saturating_sub(share).saturating_add(BUFFERS);
+                let growing = if all > self.reserved { all } else { 0 };
+                let need = all.saturating_add(growing).saturating_sub(share).saturating_add(BUFFERS);
                 if need > self.lease.bytes() {
                     self.lease.resize(need)?;
                 }
                 self.depths.check(BLOCK)?;
                 let taken = page.levels.take(rows, BLOCK, Some(&mut self.depths))?;
-                *levels += taken.levels;
                 values += taken.values;
                 ended = taken.ended;
             }
@@ -262,11 +267,12 @@ impl<K: Kind> ReadLeaf for Leaf<K> {
         // what is made room for at once is leased elsewhere
         let about = self.levels_a_row.saturating_mul(rows).min(share / self.level_bytes.max(1));
         self.depths.reserve(rows, about);
+        self.reserved = about * self.level_bytes;
         self.bound = if rows > 1 { self.wide } else { usize::MAX };
         // a kind takes one value for one row, for which nothing is too much
         self.kind.reserve(if rows > 1 { about.max(2) } else { about.min(1) });
         let last = rows >= self.left;
-        let (mut left, mut levels) = (rows, 0);
+        let mut left = rows;
         loop {
             if self.page.as_ref().is_none_or(|page| page.levels.left() == 0) {
                 // with lists, the last row may go on in the next page
@@ -282,11 +288,22 @@ impl<K: Kind> ReadLeaf for Leaf<K> {
                     }
                 }
             }
-            if self.page_of(&mut left, &mut levels, share)? {
-                if last {
+            match self.page_of(&mut left, share) {
+                Ok(false) => {}
+                Ok(true) if last => {
                     return Err(Error::Format(format!("has more rows than the {} of its row group", self.all)));
                 }
-                break;
+                Ok(true) => break,
+                Err(e) => {
+                    if let Error::Wide = e {
+                        // what there is of the rows is of no use
+                        self.depths.finish();
+                        self.kind.finish(None)?;
+                        (self.behind, self.tail) = (left, self.most[0] > 0);
+                        self.left = self.left.saturating_sub(rows);
+                    }
+                    return Err(e);
+                }
             }
         }
         self.left = self.left.saturating_sub(rows);

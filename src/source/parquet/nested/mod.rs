@@ -16,7 +16,7 @@
 //! A window is given out once all leaves have it: where one of them has a page that only the crate reads, nothing of the
 //! window is lost. What levels take is leased a block at a time, before it is allocated: ten bytes can stand for 2³¹.
 //!
-//! What it does not take, the crate does: leaves of other kinds than flat columns have, lists of a fixed size, views.
+//! What it does not take, the crate does: leaves of other kinds than flat columns have, views.
 
 mod assembly;
 mod depths;
@@ -88,8 +88,14 @@ pub fn open(
 impl Decode for Nested {
     fn read(&mut self, rows: usize, keep: Option<&Selection>) -> Result<Option<ArrayRef>> {
         let mut found: Vec<Found> = Vec::with_capacity(self.leaves.len());
-        for leaf in &mut self.leaves {
-            let Some(leaf) = leaf.read(rows)? else { return Ok(None) };
+        let mut leaves = self.leaves.iter_mut();
+        while let Some(leaf) = leaves.next() {
+            let leaf = leaf.read(rows).inspect_err(|e| {
+                if let Error::Wide = e {
+                    leaves.by_ref().for_each(|leaf| leaf.skip(rows));
+                }
+            });
+            let Some(leaf) = leaf? else { return Ok(None) };
             found.push(leaf);
         }
         let array = assembly::assemble(&self.shape, &mut found)?;

@@ -136,6 +136,7 @@ impl Walk {
     ) -> Option<Shape> {
         let element: &FieldRef = match to {
             DataType::List(element) | DataType::LargeList(element) | DataType::Map(element, _) => element,
+            DataType::FixedSizeList(element, 1..) => element,
             _ => return None,
         };
         let (leaf, place) = (self.leaves.len(), self.lists.len());
