@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::codec::Desk;
-use super::flat::{self, Decode, Selection};
+use super::flat::{self, Decode, Later, Selection};
 use super::foreign::{Foreign, Refused};
 use super::guard::guarded;
 use super::layout::Column;
@@ -128,6 +128,14 @@ impl ColumnReader {
         };
         let whole = opening.rows.row(end) == rows as u64;
         Ok(Self { column, row, end, whole, refused, decoder, fault: None })
+    }
+
+    /// The pages that the next `rows` rows will probably ask for ([`Decode::soon`]).
+    pub fn soon(&mut self, rows: usize) -> Vec<Arc<Later>> {
+        match &mut self.decoder {
+            Decoder::Ours(ours) if self.fault.is_none() => guarded("page", || Ok(ours.soon(rows))).unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 
     /// Reads the page that the next `rows` rows will ask for; false where there is nothing to do.

@@ -14,20 +14,21 @@
 //! pages of one column; how often it was done is counted, as it may be most of the time that a run takes.
 //!
 //! Where there are no more lanes than workers, one lane is read by several of them: the rows of a window are set apart
-//! ([`ColumnReader::apart`]), and the lane goes on behind them at once. Elsewhere, who finds nothing on the board reads and
-//! decompresses the page that comes next. A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns
+//! ([`ColumnReader::apart`]), and the lane goes on behind them at once; where that cannot be, as a page of lists does not say
+//! which rows it has, the others read and decompress the pages that the window will ask for ([`ColumnReader::soon`]).
+//! Elsewhere, who finds nothing on the board reads and decompresses the page that comes next. A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns
 //! share one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use arrow::array::ArrayRef;
 
 use super::board::{Board, Job, Open, Turn};
 use super::decoder::{ColumnReader, Opening, Part};
-use super::flat::Selection;
+use super::flat::{Later, Selection};
 use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
 use crate::threads::Bell;
@@ -55,6 +56,8 @@ struct Lane {
     columns: Range<usize>,
     /// Opened by whoever comes first.
     readers: Mutex<Vec<ColumnReader>>,
+    /// The pages that its readers will come to, for whoever has nothing else to do.
+    soon: Mutex<VecDeque<Weak<Later>>>,
 }
 
 /// The columns of a window, with the rows that the predicates left.
@@ -77,7 +80,7 @@ impl RowGroup {
             // what the predicates look at comes before the rest
             let last = i + 1 == opening.columns.len() || i + 1 == width;
             if last || (!together && bytes >= WORTH) {
-                lanes.push(Lane { columns: first..i + 1, readers: Mutex::default() });
+                lanes.push(Lane { columns: first..i + 1, readers: Mutex::default(), soon: Mutex::default() });
                 turns.push(Turn { row: opening.start, busy: false, last: None });
                 (first, bytes) = (i + 1, 0);
                 judged = if i < width { lanes.len() } else { judged };
@@ -118,7 +121,7 @@ impl RowGroup {
                 continue;
             }
             drop(board);
-            if self.prepare(start, rows) {
+            if self.help() || self.prepare(start, rows) {
                 board = self.board();
                 continue;
             }
@@ -200,6 +203,12 @@ impl RowGroup {
         let mut readers = lane.readers();
         let (start, rows) = (job.start, job.rows);
         let parts = lane.open(&mut readers, &self.opening, start).and_then(|()| {
+            if self.has_room() {
+                // those of the window behind it, too: there is something to do until this one is decoded
+                let soon: VecDeque<_> = readers.iter_mut().flat_map(|r| r.soon(2 * rows)).collect();
+                *lane.soon() = soon.iter().map(Arc::downgrade).collect();
+                self.moved.ring();
+            }
             readers.iter_mut().map(|r| r.apart(&self.opening, start, rows, job.keep.as_ref())).collect()
         });
         let parts: Vec<Part> = parts.inspect_err(|e| {
@@ -250,11 +259,26 @@ impl RowGroup {
         Ok((Some(left), columns))
     }
 
+    /// Whether there is plenty of room, so that whether a run fits does not depend on who was faster.
+    fn has_room(&self) -> bool {
+        let pool = self.opening.holder.pool();
+        pool.limit().is_none_or(|limit| pool.held() <= limit / 4)
+    }
+
+    /// Reads a page that somebody will come to in a lane that he has; false where there is none.
+    fn help(&self) -> bool {
+        if !self.few || !self.has_room() {
+            return false;
+        }
+        self.lanes.iter().any(|lane| {
+            let next = || lane.soon().pop_front();
+            std::iter::from_fn(next).any(|page| page.upgrade().is_some_and(|page| page.prepare()))
+        })
+    }
+
     /// Reads a page ahead, for a lane that has not come as far as the window at `start`; false where there is none.
     fn prepare(&self, start: u64, rows: usize) -> bool {
-        // only where there is plenty of room, so that whether a run fits does not depend on who was faster
-        let pool = self.opening.holder.pool();
-        if self.board().tight || pool.limit().is_some_and(|limit| pool.held() > limit / 4) {
+        if self.board().tight || !self.has_room() {
             return false;
         }
         self.lanes.iter().zip(0..).any(|(lane, i)| {
@@ -298,6 +322,10 @@ impl Drop for Alarm<'_> {
 impl Lane {
     fn readers(&self) -> MutexGuard<'_, Vec<ColumnReader>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn soon(&self) -> MutexGuard<'_, VecDeque<Weak<Later>>> {
+        self.soon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens what is not open, for the window at `start`, where the lane is.

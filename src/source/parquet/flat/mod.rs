@@ -46,6 +46,8 @@ mod text;
 mod unpack;
 mod wide;
 
+use std::sync::Arc;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit as ParquetUnit, Type};
@@ -57,7 +59,7 @@ pub use self::dictionary::dictionary;
 pub use self::hybrid::{BLOCK, Hybrid, Run};
 pub use self::kinds::{Use, kind};
 pub use self::levels::Validity;
-pub use self::pages::{Part, Parts, Rows};
+pub use self::pages::{Later, Part, Parts, Rows};
 pub use self::selection::Selection;
 use super::pages::Pages;
 use crate::error::Result;
@@ -88,6 +90,12 @@ pub trait Decode: Send {
     /// A damaged header, or a dictionary that is damaged or that the run has no room for.
     fn apart(&mut self, _rows: usize) -> Result<Option<Box<dyn Decode>>> {
         Ok(None)
+    }
+
+    /// The pages that the next `rows` rows will probably ask for, taken off by their headers: whoever has nothing else to do may
+    /// read them meanwhile. None where pages are set apart with their rows.
+    fn soon(&mut self, _rows: usize) -> Vec<Arc<Later>> {
+        Vec::new()
     }
 
     /// Leaves out the next `rows` rows. Done when more is read: pages of nothing else are never decompressed.

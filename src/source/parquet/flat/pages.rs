@@ -36,6 +36,11 @@ impl Part {
             Part::Dictionary { .. } | Part::Foreign => None,
         }
     }
+
+    /// It, if it is not read yet.
+    pub fn later(&self) -> Option<&Arc<Later>> {
+        if let Part::Later(page) = self { Some(page) } else { None }
+    }
 }
 
 /// A page of rows.
@@ -57,7 +62,7 @@ pub struct Rows {
 
 /// A page of rows that is read by whoever needs it first, once.
 pub struct Later {
-    /// How many rows.
+    /// How many levels it has, which in a flat column are rows.
     pub count: usize,
     /// How its values are written.
     pub encoding: Encoding,
@@ -79,6 +84,25 @@ impl Later {
             Some(Part::Rows(rows)) => Ok(read.insert(rows).clone()),
             _ => Err(Error::Format("a page is not the one that its header announced".into())),
         }
+    }
+
+    /// Whether somebody is at it.
+    pub fn is_taken(&self) -> bool {
+        self.page.try_lock().is_err()
+    }
+
+    /// Reads it ahead, unless somebody has read it or is at it; whether it was done. What goes wrong is for whoever needs
+    /// the page.
+    pub fn prepare(&self) -> bool {
+        let Ok(mut page) = self.page.try_lock() else { return false };
+        let (parts, read) = &mut *page;
+        if read.is_none()
+            && let Ok(Some(Part::Rows(rows))) = parts.next()
+        {
+            *read = Some(rows);
+            return true;
+        }
+        false
     }
 }
 
@@ -127,6 +151,7 @@ impl Parts {
     pub fn later(&mut self) -> Result<Option<Part>> {
         let (count, encoding) = match self.pages.peek()?.map(|head| &head.kind) {
             Some(Kind::Data { definition, .. }) if self.nullable && *definition != Encoding::RLE => return self.next(),
+            Some(Kind::Data { repetition, .. }) if self.repeated && *repetition != Encoding::RLE => return self.next(),
             Some(Kind::Data { values, encoding, .. } | Kind::DataV2 { values, encoding, .. }) => (*values, *encoding),
             _ => return self.next(),
         };

@@ -1,13 +1,14 @@
 //! One leaf of a nested column: its pages, its levels, and the values between them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use super::super::flat::{BLOCK, Kind, Part, Parts, Rows, Use, Values};
+use super::super::flat::{BLOCK, Kind, Later, Part, Parts, Rows, Use, Values};
 use super::super::pages::Pages;
 use super::depths::{Depths, Groups, Lists};
 use super::levels::Levels;
@@ -34,6 +35,9 @@ pub trait ReadLeaf: Send {
     /// # Errors
     /// A page that the run has no room for, which may be asked for again.
     fn prepare(&mut self, rows: usize) -> Result<bool>;
+
+    /// The pages that the next `rows` rows will probably ask for, taken off by their headers ([`super::super::flat::Decode::soon`]).
+    fn soon(&mut self, rows: usize) -> Vec<Arc<Later>>;
 
     /// Leaves out the next `rows` rows, once more is read.
     fn skip(&mut self, rows: usize);
@@ -83,6 +87,7 @@ impl Use for Making<'_> {
         Box::new(Leaf {
             parts: Parts::nested(pages, most[0] > 0, most[1] > 0),
             page: None,
+            held: None,
             ahead: VecDeque::new(),
             fault: None,
             begun: false,
@@ -109,7 +114,9 @@ impl Use for Making<'_> {
 struct Leaf<K> {
     parts: Parts,
     page: Option<Open>,
-    /// What was read ahead, and what went wrong then: it is told to the window that asks for the page.
+    /// Who leases the page at hand, where it was taken off.
+    held: Option<Arc<Later>>,
+    /// What was read or taken off ahead, and what went wrong then: it is told to the window that asks for the page.
     ahead: VecDeque<Part>,
     fault: Option<Error>,
     /// Whether a page of levels was opened.
@@ -159,6 +166,7 @@ impl<K: Kind> Leaf<K> {
             drop((levels, values));
             self.parts.give_back(body);
         }
+        self.held = None;
         loop {
             let part = match (self.ahead.pop_front(), self.fault.take()) {
                 (Some(part), fault) => {
@@ -170,8 +178,14 @@ impl<K: Kind> Leaf<K> {
             };
             match part {
                 None => return Ok(Next::End),
-                // none of these pages is left for later
-                Some(Part::Foreign | Part::Later(_)) => return Ok(Next::Foreign),
+                Some(Part::Foreign) => return Ok(Next::Foreign),
+                Some(Part::Later(page)) => {
+                    // while somebody else is at it, there are others to be read
+                    let mut others = self.ahead.iter().filter_map(Part::later);
+                    let _ = page.is_taken() && others.any(|other| other.prepare());
+                    self.ahead.push_front(Part::Rows(page.read()?));
+                    self.held = Some(page);
+                }
                 Some(Part::Dictionary { bytes, count }) => self.kind.dictionary(bytes, count)?,
                 Some(Part::Rows(Rows { count, repetition, definition, values, encoding, body })) => {
                     let Some(values) = Values::open(&self.kind, values, encoding, count)? else {
@@ -314,7 +328,7 @@ impl<K: Kind> ReadLeaf for Leaf<K> {
     fn prepare(&mut self, rows: usize) -> Result<bool> {
         let there = self.page.as_ref().map_or(0, |page| page.levels.left());
         let wanted = rows.min(self.left).saturating_mul(self.levels_a_row);
-        let enough = there >= wanted || matches!(self.ahead.back(), Some(Part::Rows(_)));
+        let enough = there >= wanted || self.ahead.back().is_some_and(|part| part.rows().is_some());
         if self.behind > 0 || self.tail || enough || self.fault.is_some() {
             return Ok(false);
         }
@@ -331,6 +345,27 @@ impl<K: Kind> ReadLeaf for Leaf<K> {
                 Ok(false)
             }
         }
+    }
+
+    fn soon(&mut self, rows: usize) -> Vec<Arc<Later>> {
+        // rows that are left out may be whole pages, which nobody reads
+        if self.behind > 0 || self.tail {
+            return Vec::new();
+        }
+        let wanted = rows.min(self.left).saturating_mul(self.levels_a_row);
+        let mut there = self.page.as_ref().map_or(0, |page| page.levels.left());
+        there += self.ahead.iter().filter_map(Part::rows).sum::<usize>();
+        while there < wanted && self.fault.is_none() {
+            match self.parts.later() {
+                Ok(None) => break,
+                Ok(Some(part)) => {
+                    there += part.rows().unwrap_or(0);
+                    self.ahead.push_back(part);
+                }
+                Err(e) => self.fault = Some(e),
+            }
+        }
+        self.ahead.iter().filter_map(Part::later).cloned().collect()
     }
 
     fn skip(&mut self, rows: usize) {

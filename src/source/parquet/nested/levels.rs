@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 
 /// Words of a block's mask.
 const WORDS: usize = BLOCK / 64;
+/// A run of so many levels is worth ending a block for: as a run it costs next to nothing. Lists that are long, such as
+/// embeddings, are runs between rows.
+const LONG: usize = 128;
 
 /// The levels of a page, read once from front to back. Holds 8 KiB for each of the two kinds, and masks of 128
 /// bytes for every level that there can be.
@@ -128,11 +131,15 @@ impl Levels {
 
     /// Fills the block, which was taken.
     fn fill(&mut self) -> Result<()> {
-        let count = self.left.min(BLOCK);
+        // of the other kind, none may be listed beyond it
+        let short = self.definition.filled == 0;
+        let count = self.repetition.gather(self.left.min(BLOCK), short)?;
+        // without lists, that one alone decides
+        let count = self.definition.gather(count, self.repetition.levels.is_none())?;
         let Block { upto, from, at, len } = &mut self.block;
-        self.repetition.fill(count, upto)?;
+        self.repetition.masks(count, upto)?;
         upto.iter_mut().flatten().for_each(|word| *word = !*word);
-        self.definition.fill(count, from)?;
+        self.definition.masks(count, from)?;
         self.left -= count;
         (*at, *len) = (0, count);
         Ok(())
@@ -185,20 +192,32 @@ impl Stream {
         }
     }
 
-    /// The next `count` levels, as many as a block has at most, as a mask for each level from 1 on.
-    fn fill(&mut self, count: usize, masks: &mut [[u64; WORDS]]) -> Result<()> {
+    /// Lists the next `count` levels, as many as a block has at most, or, if it may be `short`, those in front of the next
+    /// long run; how many they are.
+    fn gather(&mut self, count: usize, short: bool) -> Result<usize> {
         if self.levels.is_none() {
-            return Ok(());
+            return Ok(count);
         }
         while self.filled < count {
             if self.run.1 == 0 {
                 self.more(count - self.filled)?;
                 continue;
             }
+            if short && self.filled > 0 && self.run.1 >= LONG {
+                break;
+            }
             let n = self.run.1.min(count - self.filled);
             self.next.as_flattened_mut()[self.filled..self.filled + n].fill(self.run.0);
             self.run.1 -= n;
             self.filled += n;
+        }
+        Ok(self.filled)
+    }
+
+    /// The `count` levels that were listed, as a mask for each level from 1 on.
+    fn masks(&mut self, count: usize, masks: &mut [[u64; WORDS]]) -> Result<()> {
+        if self.levels.is_none() {
+            return Ok(());
         }
         self.filled = 0;
         let next = &self.next[..count.div_ceil(64)];

@@ -29,6 +29,8 @@ mod shredded;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::filter;
 use parquet::file::metadata::RowGroupMetaData;
@@ -36,7 +38,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use self::leaf::{Found, Making, ReadLeaf};
 use self::shape::Shape;
 pub use self::shape::is_element;
-use super::flat::{Decode, Selection, kind};
+use super::flat::{Decode, Later, Selection, kind};
 use super::layout::Column;
 use super::pages::Pages;
 use crate::error::{Error, Result};
@@ -114,6 +116,10 @@ impl Decode for Nested {
             done |= leaf.prepare(rows)?;
         }
         Ok(done)
+    }
+
+    fn soon(&mut self, rows: usize) -> Vec<Arc<Later>> {
+        self.leaves.iter_mut().flat_map(|leaf| leaf.soon(rows)).collect()
     }
 
     fn skip(&mut self, rows: usize) {

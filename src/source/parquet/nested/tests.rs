@@ -205,6 +205,8 @@ pub(super) struct Way {
     /// Pages that are read instead of the file's, and how they are stored.
     pub pages: Option<Vec<u8>>,
     pub limit: Option<usize>,
+    /// Whether pages are taken off, and some of them read by others.
+    pub helped: bool,
     /// Bytes that are too many for a window, which is left out then.
     pub wide: Option<usize>,
 }
@@ -243,6 +245,10 @@ pub(super) fn decoded(bytes: &[u8], way: &Way) -> Result<Option<(ArrayRef, Boole
         }
         let n = (*step).min(rows - at);
         let keep = way.mask.as_ref().map(|mask| mask.slice(at, n));
+        if way.helped {
+            // what they cannot read is for the column to tell
+            column.soon(2 * n).iter().rev().step_by(2).for_each(|page| _ = page.prepare());
+        }
         column.prepare(n)?;
         let found = match column.read(n, keep.as_ref().map(Selection::new).as_ref()) {
             Err(Error::Wide) if way.wide.is_some() && n > 1 => {
@@ -265,6 +271,8 @@ pub(super) fn decoded(bytes: &[u8], way: &Way) -> Result<Option<(ArrayRef, Boole
             break;
         }
     }
+    drop(column);
+    assert_eq!(holder.held(), 0);
     let out = concat(&out.iter().map(AsRef::as_ref).collect::<Vec<_>>()).expect("one type");
     Ok(Some((out, read.into())))
 }
@@ -309,7 +317,7 @@ fn the_same_as_the_crate_for_every_shape_window_and_page() {
                 if rows > 700 && steps[0] < 3 && passed < 50 {
                     continue;
                 }
-                let way = Way { passed, steps: steps.to_vec(), ..Way::default() };
+                let way = Way { passed, steps: steps.to_vec(), helped: (passed + steps[0]) % 2 == 1, ..Way::default() };
                 check(&bytes, &expected, &way, &what);
             }
         }
@@ -365,7 +373,8 @@ fn damage_is_told_and_never_more() {
                     damaged[at] ^= 1 << random.next(8);
                 }
             }
-            let way = Way { steps: vec![1, 9], passed: random.next(3), limit: Some(16 << 20), ..Way::default() };
+            let (passed, helped) = (random.next(3), random.one_in(2));
+            let way = Way { steps: vec![1, 9], passed, helped, limit: Some(16 << 20), ..Way::default() };
             all += 1;
             match decoded(&damaged, &way) {
                 Err(Error::Format(_) | Error::MemoryLimit(_) | Error::Io { .. }) => failed += 1,
