@@ -21,6 +21,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
@@ -35,6 +37,8 @@ use crate::threads::Bell;
 
 /// Bytes of a lane's window below which the next column joins the lane.
 const WORTH: usize = 384 << 10;
+/// Where predicates leave fewer rows than one in so many, no page is read ahead that they do not look at.
+const SPARSE: usize = 4096;
 /// What a run counts where there is no room for the pages of all columns: each time that one was opened for a window.
 pub const ANEW: &str = "columns opened anew";
 
@@ -46,6 +50,9 @@ pub struct RowGroup {
     judged: usize,
     /// Whether there are so few lanes that several workers decode one of them, each other rows.
     few: bool,
+    /// The rows that predicates looked at, and those that they left.
+    seen: AtomicUsize,
+    left: AtomicUsize,
     board: Mutex<Board>,
     moved: Bell,
 }
@@ -88,7 +95,8 @@ impl RowGroup {
         }
         let board = Board { windows: VecDeque::new(), lanes: turns, tight: false, over: u64::MAX };
         let few = !together && workers > 1 && lanes.len() <= workers;
-        Self { opening, lanes, judged, few, board: Mutex::new(board), moved: Bell::new() }
+        let (seen, left) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { opening, lanes, judged, few, seen, left, board: Mutex::new(board), moved: Bell::new() }
     }
 
     /// The columns of the window that begins at `start`.
@@ -251,6 +259,8 @@ impl RowGroup {
     fn judge(&self, columns: &[ArrayRef], rows: usize) -> Result<(Option<Selection>, Vec<ArrayRef>)> {
         let Some(filter) = &self.opening.filter else { return Ok((None, columns.to_vec())) };
         let left = Selection::new(&filter.mask(columns, rows)?);
+        self.seen.fetch_add(rows, Relaxed);
+        self.left.fetch_add(left.count(), Relaxed);
         if left.count() == rows {
             return Ok((None, columns.to_vec()));
         }
@@ -281,7 +291,10 @@ impl RowGroup {
         if self.board().tight || !self.has_room() {
             return false;
         }
-        self.lanes.iter().zip(0..).any(|(lane, i)| {
+        // where predicates leave one row in thousands, a page may be one that nobody will ask for
+        let sought = self.judged == 0 || self.left.load(Relaxed).saturating_mul(SPARSE) > self.seen.load(Relaxed);
+        let lanes = if sought { self.lanes.len() } else { self.judged };
+        self.lanes.iter().zip(0..lanes).any(|(lane, i)| {
             let mut board = self.board();
             let turn = &mut board.lanes[i];
             if turn.busy || turn.row > start {

@@ -193,10 +193,22 @@ impl<K: Kind> Flat<K> {
         self.held = None;
     }
 
-    /// Decodes those of the next `rows` rows that are wanted; false where only the crate can.
+    /// Decodes those of the next `rows` rows that are wanted; false where only the crate can. Pages of nothing else are left
+    /// behind.
     fn pass(&mut self, rows: usize, wanted: &Wanted<'_>) -> Result<bool> {
         let mut done = 0;
         while done < rows {
+            if let Wanted::Some(keep) = wanted {
+                let next = keep.next_wanted(done).unwrap_or(rows);
+                self.behind += next - done;
+                done = next;
+                if done == rows {
+                    break;
+                }
+                if !self.catch_up()? {
+                    return Ok(false);
+                }
+            }
             let Some(page) = self.page()? else { return Ok(false) };
             let n = (rows - done).min(page.left);
             page.left -= n;
@@ -252,14 +264,20 @@ impl<K: Kind> Flat<K> {
     /// Leaves out the rows that `skip` was asked to; pages of nothing else are not even decompressed.
     fn catch_up(&mut self) -> Result<bool> {
         while self.behind > 0 {
-            let left = self.page.as_ref().map_or(0, |page| page.left);
-            if left == 0
-                && self.ahead.is_empty()
-                && let Some(parts) = &mut self.parts
-                && let Some(rows) = parts.pass_page(self.behind)?
-            {
-                self.behind -= rows;
-                continue;
+            if self.page.as_ref().is_none_or(|page| page.left == 0) {
+                let passed = match (self.ahead.front(), &mut self.parts) {
+                    (Some(Found::Later(page)), _) if page.count <= self.behind => {
+                        let rows = page.count;
+                        self.ahead.pop_front();
+                        Some(rows)
+                    }
+                    (None, Some(parts)) => parts.pass_page(self.behind)?,
+                    _ => None,
+                };
+                if let Some(rows) = passed {
+                    self.behind -= rows;
+                    continue;
+                }
             }
             let Some(page) = self.page()? else { return Ok(false) };
             let left = page.left;
@@ -353,6 +371,9 @@ impl<K: Kind + 'static> Decode for Flat<K> {
         }
         self.left = self.left.saturating_sub(rows);
         if self.left == 0 {
+            if !self.catch_up()? {
+                return Ok(None);
+            }
             self.end()?;
         }
         let nulls = self.validity.finish();
@@ -361,8 +382,8 @@ impl<K: Kind + 'static> Decode for Flat<K> {
 
     fn prepare(&mut self, rows: usize) -> Result<bool> {
         let there = self.page.as_ref().map_or(0, |page| page.left);
-        if self.behind > 0
-            || there >= rows.min(self.left)
+        if (self.behind > 0 && self.behind >= there)
+            || there - self.behind >= rows.min(self.left)
             || self.ahead.back().is_some_and(|page| page.rows().is_some())
         {
             return Ok(false);

@@ -125,6 +125,11 @@ impl Selection {
         })
     }
 
+    /// The first row from `at` on that is wanted.
+    pub fn next_wanted(&self, at: usize) -> Option<usize> {
+        self.next(at, true)
+    }
+
     /// The first row from `at` on that is wanted, or that is not.
     fn next(&self, mut at: usize, wanted: bool) -> Option<usize> {
         while at < self.rows {

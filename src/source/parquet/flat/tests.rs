@@ -349,6 +349,37 @@ fn rows_set_apart_lease_their_page_as_long_as_they_read_it() {
 }
 
 #[test]
+fn pages_without_a_row_that_is_wanted_are_not_looked_at() {
+    let column: ArrayRef = Arc::new((0..1000).map(|i| Some(format!("row {i}"))).collect::<arrow::array::StringArray>());
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_data_page_row_count_limit(100)
+        .set_write_batch_size(100)
+        .build();
+    let mut bytes = file(&column, true, properties);
+    let at = bytes.windows(7).position(|text| text == b"row 450").expect("a value");
+    bytes[at] = 0xFF;
+    assert!(selected(&bytes, &DataType::Utf8, 0, &[1000], None).is_err(), "no text");
+    for step in [1000, 350, 100, 64] {
+        let mask = (0..1000).map(|i| Some(i % 3 == 0 && !(400..500).contains(&i))).collect::<BooleanArray>();
+        let found = selected(&bytes, &DataType::Utf8, 0, &[step], Some(&mask)).expect("text").expect("ours");
+        assert_eq!(&found, &filter(&column, &mask).expect("a filter"), "{step}");
+        // the last rows, and the first
+        for wanted in [0..5, 995..1000, 399..400, 500..501] {
+            let mask = (0..1000).map(|i| Some(wanted.contains(&i))).collect::<BooleanArray>();
+            let found = selected(&bytes, &DataType::Utf8, 0, &[step], Some(&mask)).expect("text").expect("ours");
+            assert_eq!(&found, &filter(&column, &mask).expect("a filter"), "{step} {wanted:?}");
+        }
+    }
+    let holder = MemoryPool::new(None).holder("pages", None);
+    let (mut whole, _) = column_of(&bytes, &DataType::Utf8, &holder, usize::MAX).expect("pages").expect("ours");
+    let mut apart = whole.apart(700).expect("pages").expect("a flat column");
+    let mask = (0..700).map(|i| Some(!(400..500).contains(&i))).collect::<BooleanArray>();
+    let found = apart.read(700, Some(&Selection::new(&mask))).expect("text").expect("ours");
+    assert_eq!(&found, &filter(&column.slice(0, 700), &mask).expect("a filter"));
+}
+
+#[test]
 fn behind_text_that_is_too_wide_it_goes_on() {
     let mut random = Random(77);
     let (mut wide, mut read) = (0, 0);
