@@ -30,6 +30,8 @@ const WINDOW: usize = 3 << 20;
 /// So many columns are few, and so many of their batches are read together.
 const FEW: usize = 2;
 const TOGETHER: usize = 4;
+/// Batches of fewer rows than this are cut from windows of about so many: a window costs some 50 µs, whatever it has.
+const SMALL: usize = 8192;
 /// A row group whose columns decode to less than this is one piece, read by one worker alone: it then has pages and
 /// dictionaries of its own, which a tight limit has no room for.
 const ALONE: usize = 16 << 20;
@@ -151,12 +153,10 @@ impl ParquetPieces {
         let options = &context.options;
         let fits = (self.window_bytes(part, context) / row).max(1);
         let most = fits.min(options.batch_size);
-        // few columns are read some batches at a time, so that workers share few pages
-        let most = if self.source.columns.len() <= FEW {
-            most.max((fits / options.batch_size).min(TOGETHER) * most)
-        } else {
-            most
-        };
+        // few columns are read some batches at a time, so that workers share few pages; and so are small batches
+        let together = if self.source.columns.len() <= FEW { TOGETHER } else { 1 };
+        let together = together.max(SMALL / options.batch_size).min(fits / options.batch_size);
+        let most = most.max(together * options.batch_size);
         // whole kilobytes of validity and values, where there are that many rows
         let most = if most >= 8192 && most < options.batch_size { most / 4096 * 4096 } else { most };
         let alone = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(row)
