@@ -20,17 +20,30 @@ const DEEPEST: usize = 32;
 pub struct Fields<'a> {
     bytes: &'a [u8],
     id: i64,
+    /// Whether lists may have booleans.
+    booleans: bool,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of the struct that `bytes` begin with.
     pub fn of(bytes: &'a [u8]) -> Self {
-        Self { bytes, id: 0 }
+        Self { bytes, id: 0, booleans: true }
+    }
+
+    /// The same where no list may have booleans, but for those that are known to. The crate passes over a list of them as if
+    /// they took no bytes: it would count to 2³¹, and go on at the wrong place.
+    pub fn without_booleans(self) -> Self {
+        Self { booleans: false, ..self }
+    }
+
+    /// Bytes that are still to come.
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The fields of the struct that comes next.
     pub fn inner(&self) -> Self {
-        Self::of(self.bytes)
+        Self { id: 0, ..*self }
     }
 
     /// Goes on behind `inner`, whose [`STOP`] was read.
@@ -108,7 +121,11 @@ impl<'a> Fields<'a> {
 
     /// Within a list or map a boolean takes a byte.
     fn skip_element(&mut self, kind: u8, left: usize) -> Option<()> {
-        if matches!(kind, 1 | 2) { self.pass(1) } else { self.skip_within(kind, left) }
+        match kind {
+            1 | 2 if self.booleans => self.pass(1),
+            1 | 2 => None,
+            _ => self.skip_within(kind, left),
+        }
     }
 
     /// The next `len` bytes.
@@ -149,18 +166,31 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// How deep the columns of the schema in `footer` are nested, counted no further than `most` + 1.
+/// Looks at all of `footer`: how deep the columns of its schema are nested, counted no further than `most` + 1. `None` where
+/// it does not hold together.
 ///
-/// The crate builds a schema by recursion, which a footer of a megabyte could make deeper than any stack.
+/// The crate builds a schema by recursion, which a footer of a megabyte could make deeper than any stack. No list of a
+/// footer has booleans. Costs a few ns a byte.
 pub fn schema_depth(footer: &[u8], most: usize) -> Option<usize> {
-    let mut file = Fields::of(footer);
+    let mut file = Fields::of(footer).without_booleans();
+    let mut depth = None;
     loop {
         match file.next()? {
-            (STOP, _) => return None,
-            (LIST, 2) => break,
+            (STOP, _) => return depth,
+            (LIST, 2) => {
+                let found = depth_of(&mut file, most)?;
+                if found > most {
+                    return Some(found);
+                }
+                depth = Some(found);
+            }
             (kind, _) => file.skip(kind)?,
         }
     }
+}
+
+/// How deep the schema is nested that comes next in `file`, counted no further than `most` + 1.
+fn depth_of(file: &mut Fields<'_>, most: usize) -> Option<usize> {
     let (elements, STRUCT) = file.list()? else { return None };
     // children that are still to come, one entry a group that is open
     let mut open: Vec<i32> = Vec::new();
@@ -218,11 +248,18 @@ mod tests {
     #[test]
     fn no_bytes_are_read_beyond_the_end_or_without_end() {
         let whole = footer(5);
-        for end in 0..whole.len() - 3 {
+        for end in 0..whole.len() {
             assert_eq!(schema_depth(&whole[..end], 200), None, "{end}");
         }
         assert_eq!(schema_depth(&vec![0x1c; 1 << 20], 200), None);
         assert_eq!(schema_depth(&[0x19, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], 200), None);
         assert_eq!(Fields::of(&[0xff; 20]).unsigned(), None);
+        // a list of 2³¹ - 1 booleans, or one that is no list of a footer
+        for list in [&[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07][..], &[0x19, 0x31, 1, 1, 1], &[0x1b, 0x01, 0x11, 1, 1]]
+        {
+            let forged = [&whole[..whole.len() - 1], list, &[0]].concat();
+            assert_eq!(schema_depth(&forged, 200), None, "{list:?}");
+        }
+        assert_eq!(schema_depth(&[&whole[..whole.len() - 1], &[0x19, 0x01, 0]].concat(), 200), Some(5));
     }
 }

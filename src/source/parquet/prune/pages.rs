@@ -240,14 +240,20 @@ impl Indexes<'_> {
     }
 }
 
-/// How many elements the list with field id `list` has, by the head of it.
+/// How many elements the list with field id `list` has; `None` where the whole does not hold together. Booleans are in the
+/// first list alone ([`Fields::without_booleans`]).
 fn elements(bytes: &[u8], list: i64) -> Option<usize> {
-    let mut fields = Fields::of(bytes);
+    let mut fields = Fields::of(bytes).without_booleans();
+    let mut found = None;
     loop {
-        match fields.next()? {
-            (STOP, _) => return None,
-            (LIST, id) if id == list => return usize::try_from(fields.list()?.0).ok(),
-            (kind, _) => fields.skip(kind)?,
+        let (kind, id) = fields.next()?;
+        let mut value = if id == 1 { Fields::of(fields.rest()) } else { fields.clone() };
+        match kind {
+            STOP => return found,
+            LIST if id == list => found = usize::try_from(value.clone().list()?.0).ok(),
+            _ => {}
         }
+        value.skip(kind)?;
+        fields.behind(&value);
     }
 }
