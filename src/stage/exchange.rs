@@ -195,7 +195,8 @@ struct Shared<T> {
     state: Mutex<State>,
     /// A piece was emptied.
     emptied: Bell,
-    /// Bytes may have become free, or another piece is the oldest.
+    /// Bytes may have become free, or another piece is the oldest. Bytes are not counted under the lock: who misses that some
+    /// became free hears of it with the next pull, and the oldest piece waits for none.
     freed: Bell,
     /// A result was taken, or another piece is the oldest.
     taken: Bell,

@@ -16,8 +16,8 @@
 //! Where there are no more lanes than workers, one lane is read by several of them: the rows of a window are set apart
 //! ([`ColumnReader::apart`]), and the lane goes on behind them at once; where that cannot be, as a page of lists does not say
 //! which rows it has, the others read and decompress the pages that the window will ask for ([`ColumnReader::soon`]).
-//! Elsewhere, who finds nothing on the board reads and decompresses the page that comes next. A lane's window must be worth the hand-over (about 0.2 ms), so cheap columns
-//! share one.
+//! Elsewhere, who finds nothing on the board reads and decompresses the page that comes next. A lane's window must be
+//! worth the hand-over (about 0.2 ms), so cheap columns share one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
