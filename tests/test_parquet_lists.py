@@ -32,7 +32,9 @@ COLUMNS = {
     "embeddings": fixed(300, nulls=False),
     "embeddings with nulls": fixed(300, nulls=True),
     "points": fixed(2, nulls=True),
-    "lists of points": pa.ListArray.from_arrays(pa.array(np.arange(0, ROWS + 1, 3, dtype="int32")), fixed(2, nulls=True)),
+    "lists of points": pa.ListArray.from_arrays(
+        pa.array(np.arange(0, ROWS + 1, 3, dtype="int32")), fixed(2, nulls=True)
+    ),
     "long lists": pa.ListArray.from_arrays(pa.array(np.arange(ROWS + 1, dtype="int32") * 500), floats(ROWS * 500)),
     "skewed": skewed(),
 }
