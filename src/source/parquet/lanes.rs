@@ -17,7 +17,7 @@
 //! ([`ColumnReader::apart`]), and the lane goes on behind them at once; where that cannot be, as a page of lists does not say
 //! which rows it has, the others read and decompress the pages that the window will ask for ([`ColumnReader::soon`]).
 //! Elsewhere, who finds nothing on the board reads and decompresses the page that comes next. A lane's window must be
-//! worth the hand-over (about 0.2 ms), so cheap columns share one.
+//! worth the hand-over (some 20 µs), so cheap columns share one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -35,8 +35,9 @@ use crate::context::{Context, TICK};
 use crate::error::{Error, Result};
 use crate::threads::Bell;
 
-/// Bytes of a lane's window below which the next column joins the lane.
-const WORTH: usize = 384 << 10;
+/// Bytes of a lane's window below which the next column joins the lane: at the end of a row group one worker waits for what
+/// the other has begun.
+const WORTH: usize = 128 << 10;
 /// Where predicates leave fewer rows than one in so many, no page is read ahead that they do not look at.
 const SPARSE: usize = 4096;
 /// What a run counts where there is no room for the pages of all columns: each time that one was opened for a window.
